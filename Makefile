@@ -1,0 +1,41 @@
+# The only commands there are; `make help` lists them. Everything installs into .venv, nothing outside this folder.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SPEC ?= api/tests/test_api.py
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check contract bench lock clean
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed ## Create .venv with everything in it
+
+$(VENV)/.installed: pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@touch $@
+
+demo: install ## Send a recording of a human voice through the running service
+	$(BIN)/python scripts/demo.py
+
+test: install ## Every test that needs no torch
+	$(BIN)/python -m pytest
+
+check: install ## ruff and strict mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+contract: install ## The specification's own tests, or another file of them: make contract SPEC=path
+	$(BIN)/python scripts/with_redis.py $(BIN)/python -m pytest -q $(SPEC)
+
+bench: install ## Every benchmark, one JSON object a line
+	$(BIN)/python -m benchmarks
+
+lock: ## Write requirements.lock anew from pyproject.toml
+	$(PYTHON) scripts/lock.py
+
+clean: ## Remove the environment and every cache
+	rm -rf $(VENV) .venv-* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

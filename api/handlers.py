@@ -1,0 +1,118 @@
+"""The native routes."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from redis.exceptions import RedisError
+
+from api import errors
+from api.errors import problems
+from api.models import JobStatus, TranscribeRequest, TranscribeResponse
+from api.multipart import ClientDisconnect
+from api.state import State, state_of
+from api.storage import Intake, refuse_early
+from api.views import job_view
+from steno.jobs.submit import submit
+from steno.transcript import Transcript
+from steno.transcript.writers import WRITERS
+
+router = APIRouter()
+AppState = Annotated[State, Depends(state_of)]
+
+
+def _form() -> dict[str, Any]:
+    """The upload form for the API's description; the route reads it as a stream, so FastAPI cannot see it."""
+    schema = TranscribeRequest.model_json_schema()
+    file = {"type": "string", "format": "binary", "description": "The recording."}
+    schema["properties"] = {"file": file, **schema["properties"]}
+    schema["required"] = ["file", *schema["required"]]
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+@router.post(
+    "/transcribe",
+    response_model=TranscribeResponse,
+    summary="Upload a recording",
+    openapi_extra=_form(),
+    responses=problems(
+        errors.UnsupportedFormat, errors.NotAudio, errors.FileTooLarge, errors.EmptyFile, errors.MalformedUpload,
+        errors.UploadTooSlow, errors.InvalidField, errors.QueueUnavailable, errors.OutOfSpace,
+    ),
+)  # fmt: skip
+async def upload_and_transcribe(request: Request) -> Response:
+    """Stores the recording and queues its transcription. The answer comes when the job can no longer be lost."""
+    state = state_of(request)
+    await asyncio.to_thread(refuse_early, request, state.settings, state.storage)
+    await state.redis.ping()
+    intake = Intake(state.settings, state.storage)
+    try:
+        got = await intake.receive(request)
+        await asyncio.shield(
+            asyncio.to_thread(
+                submit, state.storage, state.queue, got.upload, got.job_id, got.audio, got.filename, got.options
+            )
+        )
+    except ClientDisconnect:
+        await intake.discard()
+        return Response(status_code=400)  # nobody is there to read it
+    except BaseException:
+        await asyncio.shield(intake.discard())
+        raise
+    return JSONResponse(TranscribeResponse(job_id=got.job_id).model_dump())
+
+
+@router.get(
+    "/status/{job_id}",
+    response_model=JobStatus,
+    summary="Ask for a job",
+    responses=problems(errors.JobNotFound, errors.QueueUnavailable),
+)
+async def get_job_status(job_id: str, request: Request) -> Response:
+    """Where the job is, and its transcript once it is finished."""
+    return JSONResponse(await job_view(state_of(request), job_id))
+
+
+@router.get(
+    "/jobs/{job_id}/transcript.{format}",
+    summary="Fetch a transcript in a format",
+    responses={
+        200: {"content": {writer.media_type.partition(";")[0]: {} for writer in WRITERS.values()}},
+        **problems(errors.JobNotFound, errors.FormatNotFound, errors.NotFinished),
+    },
+)
+async def get_transcript(job_id: str, format: str, state: AppState) -> Response:
+    """The transcript of a finished job as json, txt, srt, vtt or tsv."""
+    writer = WRITERS.get(format)
+    if writer is None:
+        raise errors.FormatNotFound(f"There is no format '{format[:20]}'; choose one of {', '.join(WRITERS)}.")
+    view = await job_view(state, job_id)
+    if view["result"] is None:
+        raise errors.NotFinished(view["error"] or f"The job is {view['status']}; ask again when it is finished.")
+    text = await asyncio.to_thread(writer.write, Transcript.from_dict(view["result"]))
+    return PlainTextResponse(text, media_type=writer.media_type)
+
+
+@router.get("/health", summary="Is the process alive?")
+async def health_check() -> dict[str, str]:
+    """Answers at once, whatever the workers do and whether or not Redis is there."""
+    return {"status": "ok"}
+
+
+@router.get(
+    "/ready",
+    summary="Can jobs be taken and done?",
+    responses={503: {"description": "Something that jobs need is missing; the body says what."}},
+)
+async def readiness(state: AppState) -> Response:
+    """Whether Redis answers, a worker is alive and the disk has room."""
+    checks = {"redis": True, "worker": False, "disk": True}
+    try:
+        checks["worker"] = bool(await state.offered())
+    except RedisError:
+        checks["redis"] = False
+    free = await asyncio.to_thread(state.storage.free_bytes)
+    checks["disk"] = free is None or free > state.settings.max_file_size
+    ready = all(checks.values())
+    return JSONResponse({"ready": ready, **checks}, status_code=200 if ready else 503)

@@ -1,0 +1,36 @@
+"""Build the API: `uvicorn api.main:app`, or gunicorn with uvicorn's worker class."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from api.errors import install_error_handlers
+from api.handlers import router
+from api.state import State
+from steno import __version__
+from steno.config import Settings, load_settings
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The API over these settings, by default the environment's. Opens no connection and makes no folder."""
+    state = State(settings or load_settings())
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await state.close()
+
+    app = FastAPI(
+        title="Steno",
+        version=__version__,
+        summary="Upload a recording, get a job id at once, fetch the transcript with a time on every word.",
+        lifespan=lifespan,
+    )
+    app.state.steno = state
+    install_error_handlers(app)
+    app.include_router(router)
+    return app
+
+
+app = create_app()

@@ -1,0 +1,63 @@
+"""What the routes share: settings, storage, the queue, and an asynchronous Redis for the questions asked most."""
+
+import asyncio
+import time
+import weakref
+from typing import Final, cast
+
+from fastapi import Request
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
+
+from steno.config import Settings
+from steno.jobs.queue import OFFERED, JobQueue
+from steno.storage import LocalStorage, Storage
+
+_OFFERS_SECONDS: Final = 1.0
+_SOCKET_SECONDS: Final = 5.0
+
+
+class State:
+    """Made with the app; connects to nothing until asked. Nothing in it matters to another process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.storage: Storage = LocalStorage(settings.upload_dir)
+        self.queue = JobQueue(settings)
+        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncRedis] = weakref.WeakKeyDictionary()
+        self._offered: frozenset[str] = frozenset()
+        self._offered_until = 0.0
+
+    @property
+    def redis(self) -> AsyncRedis:
+        """The client of the running event loop: connections of another loop, perhaps a closed one, are of no use."""
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            client = AsyncRedis.from_url(
+                self.settings.redis_address,
+                socket_connect_timeout=_SOCKET_SECONDS,
+                socket_timeout=_SOCKET_SECONDS,
+                retry=Retry(ConstantBackoff(0.1), 1),
+            )
+            self._clients[loop] = client
+        return client
+
+    async def offered(self) -> frozenset[str]:
+        """The engines that live workers offer, up to a second old."""
+        if time.monotonic() >= self._offered_until:
+            names = await self.redis.zrangebyscore(OFFERED, time.time(), "+inf")
+            self._offered = frozenset(map(bytes.decode, cast("list[bytes]", names)))
+            self._offered_until = time.monotonic() + _OFFERS_SECONDS
+        return self._offered
+
+    async def close(self) -> None:
+        for client in list(self._clients.values()):
+            await client.aclose()
+        self.queue.redis.close()
+
+
+def state_of(request: Request) -> State:
+    state: State = request.app.state.steno
+    return state

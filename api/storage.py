@@ -1,0 +1,195 @@
+"""Intake of an upload: from the socket straight into storage, counted, named and sniffed on the way.
+
+One write, no spool, no copy: while a thread writes one batch of chunks, the event loop receives the next.
+"""
+
+import asyncio
+import uuid
+from dataclasses import dataclass, field
+from typing import Final
+
+import filetype
+from fastapi import Request
+from pydantic import ValidationError
+
+from api.errors import EmptyFile, FileTooLarge, InvalidField, NotAudio, OutOfSpace, UnsupportedFormat
+from api.models import TranscribeRequest
+from api.multipart import PartBegin, PartData, PartEnd, multipart_events
+from steno.config import Settings
+from steno.jobs.options import OptionRefused, Options, resolve
+from steno.storage import Storage, Upload
+
+_BATCH_BYTES: Final = 1 << 20
+_SNIFFED_BYTES: Final = 8192
+_FORM_BYTES: Final = 1 << 20
+"""Room that fields and boundaries may take in a request beside its file."""
+_LONGEST_NAME: Final = 255
+
+
+@dataclass
+class Received:
+    """A recording that arrived whole, not yet committed, with the options that came with it."""
+
+    job_id: str
+    upload: Upload
+    audio: str
+    filename: str
+    options: Options
+
+
+def refuse_early(request: Request, settings: Settings, storage: Storage) -> None:
+    """Refuse what the headers alone rule out, before a byte of the body is read. Raises FileTooLarge, OutOfSpace."""
+    length = request.headers.get("content-length", "")
+    announced = int(length) if length.isascii() and length.isdigit() else 0
+    if announced > settings.max_file_size + _FORM_BYTES:
+        raise _too_large(settings)
+    free = storage.free_bytes()
+    if free is not None and free < max(announced, _FORM_BYTES):
+        raise OutOfSpace
+
+
+class Writer:
+    """Hands batches of chunks to storage in a thread, one batch at a time, while the next one gathers."""
+
+    def __init__(self, upload: Upload, largest: int) -> None:
+        self._upload = upload
+        self._largest = largest
+        self._batch: list[memoryview] = []
+        self._batched = 0
+        self._writing: asyncio.Task[None] | None = None
+        self._head = bytearray()
+        self._sniffed = False
+        self.size = 0
+
+    async def write(self, data: memoryview, settings: Settings) -> None:
+        """Take a chunk. Raises FileTooLarge at the first byte over the limit, NotAudio, StorageFull."""
+        self.size += len(data)
+        if self.size > self._largest:
+            raise _too_large(settings)
+        if not self._sniffed:
+            self._head += data[: _SNIFFED_BYTES - len(self._head)]
+            if len(self._head) >= _SNIFFED_BYTES:
+                self._sniff()
+        self._batch.append(data)
+        self._batched += len(data)
+        if self._batched >= _BATCH_BYTES:
+            await self._flush()
+
+    async def finish(self) -> None:
+        """Return when everything taken is written. Raises EmptyFile, NotAudio, StorageFull."""
+        if not self._sniffed:
+            self._sniff()
+        await self._flush()
+        await self._written()
+
+    async def abandon(self) -> None:
+        """Wait for the batch under way, if any, so that nothing is written after this."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+            self._writing = None
+
+    async def _flush(self) -> None:
+        await self._written()
+        batch, self._batch, self._batched = self._batch, [], 0
+        if batch:
+            self._writing = asyncio.create_task(asyncio.to_thread(self._upload.write, batch))
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            await asyncio.shield(self._writing)
+            self._writing = None
+
+    def _sniff(self) -> None:
+        self._sniffed = True
+        if not self._head:
+            raise EmptyFile
+        kind = filetype.guess(self._head)
+        if kind is not None and not kind.mime.startswith(("audio/", "video/")):
+            raise NotAudio(f"The file's content is {kind.mime}, not audio, whatever its name says.")
+
+
+@dataclass
+class Intake:
+    """Receives one form. `discard` removes what it stored, whatever state it is in."""
+
+    settings: Settings
+    storage: Storage
+    fields: dict[str, str] = field(default_factory=dict)
+    upload: Upload | None = None
+    _job_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    _audio: str = ""
+    _filename: str = ""
+    _writer: Writer | None = None
+
+    async def receive(self, request: Request) -> Received:
+        """The form's file, in storage but not committed, and its options.
+
+        Raises the ApiErrors of a bad form, StorageFull, and starlette's ClientDisconnect. Field order does not matter;
+        whatever can be refused before the file is stored is.
+        """
+        name, value, in_file = "", bytearray(), False
+        limits = self.settings.upload_idle_limit, self.settings.upload_time_limit
+        async for event in multipart_events(request, *limits):
+            match event:
+                case PartBegin(name, filename):
+                    value, in_file = bytearray(), filename is not None
+                    if filename is not None:
+                        await self._begin_file(name, filename)
+                case PartData(data) if in_file and self._writer:
+                    await self._writer.write(data, self.settings)
+                case PartData(data):
+                    value += data
+                case PartEnd() if in_file and self._writer:
+                    await self._writer.finish()
+                case PartEnd():
+                    self.fields[name] = value.decode("utf-8", "replace")
+        if self.upload is None:
+            raise _invalid("file", "Field required")
+        return Received(self._job_id, self.upload, self._audio, self._filename, self._options())
+
+    async def discard(self) -> None:
+        """Remove the partial recording. Safe to call twice."""
+        if self._writer is not None:
+            await self._writer.abandon()
+        if self.upload is not None:
+            await asyncio.to_thread(self.upload.discard)
+
+    async def _begin_file(self, name: str, filename: str) -> None:
+        if name != "file":
+            raise _invalid(name, "Only the field 'file' may carry a file")
+        if self.upload is not None:
+            raise _invalid("file", "Send one file a request")
+        extension = _extension(filename, self.settings)
+        if "engine" in self.fields:
+            self._options()  # refuse a bad field before the file is received, where the client sent it first
+        self._audio = f"audio.{extension}"
+        self._filename = filename[:_LONGEST_NAME]
+        self.upload = await asyncio.to_thread(self.storage.create, self._job_id, self._audio)
+        self._writer = Writer(self.upload, self.settings.max_file_size)
+
+    def _options(self) -> Options:
+        try:
+            asked = TranscribeRequest.model_validate({key: value for key, value in self.fields.items() if value})
+            return resolve(self.settings, asked.engine, asked.language, asked.model)
+        except ValidationError as error:
+            faults = [{"field": str(e["loc"][-1]), "message": e["msg"]} for e in error.errors()]
+            raise InvalidField("; ".join(f"{f['field']}: {f['message']}" for f in faults), faults) from error
+        except OptionRefused as error:
+            raise InvalidField(str(error), [{"field": error.field, "message": str(error)}]) from error
+
+
+def _extension(filename: str, settings: Settings) -> str:
+    extension = filename.rpartition(".")[2].lower() if "." in filename else ""
+    if extension not in settings.allowed_formats:
+        accepted = ", ".join(sorted(settings.allowed_formats))
+        shown = f"'.{extension[:20]}'" if extension else "a file without extension"
+        raise UnsupportedFormat(f"Unsupported format {shown}; this server accepts {accepted}.")
+    return extension
+
+
+def _too_large(settings: Settings) -> FileTooLarge:
+    return FileTooLarge(f"File too large; this server accepts at most {settings.max_file_size} bytes.")
+
+
+def _invalid(field_name: str, message: str) -> InvalidField:
+    return InvalidField(f"{field_name}: {message}", [{"field": field_name, "message": message}])

@@ -1,0 +1,94 @@
+"""Fixtures of every test: a real Redis of our own, settings over a folder of the test's own, the small speech model."""
+
+import json
+import os
+import socket
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from steno.config import Settings
+from steno.redis_server import RedisServer
+
+DATA = Path(__file__).parent / "tests" / "data"
+MODEL = "mini"
+
+MakeSettings = Callable[..., Settings]
+
+_session = TemporaryDirectory(prefix="steno-tests-")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start Redis before any test is imported: the specification's own tests build their app at import."""
+    for name in [name for name in os.environ if name.startswith("STENO_")]:
+        del os.environ[name]
+    port = free_port()
+    server = RedisServer(Path(_session.name) / "redis", port)
+    server.start()
+    config.add_cleanup(_session.cleanup)
+    config.add_cleanup(server.stop)
+    uploads = str(Path(_session.name) / "uploads")
+    os.environ.update(REDIS_HOST="127.0.0.1", REDIS_PORT=str(port), UPLOAD_DIR=uploads)
+
+
+@pytest.fixture
+def redis() -> Iterator[Redis]:
+    """An empty database of the session's Redis."""
+    client = Redis.from_url(f"{_url()}/1")
+    client.flushdb()
+    yield client
+    client.close()
+
+
+def _url() -> str:
+    return f"redis://127.0.0.1:{os.environ['REDIS_PORT']}"
+
+
+@pytest.fixture
+def make_settings(redis: Redis, tmp_path: Path, model_dir: Path) -> MakeSettings:
+    """Settings over the empty database and a folder of the test's own, with the small model registered."""
+
+    def make(**changes: Any) -> Settings:
+        mine: dict[str, Any] = {
+            "redis_url": f"{_url()}/1",
+            "upload_dir": tmp_path / "jobs",
+            "local_models": (f"faster-whisper:{MODEL}={model_dir}",),
+            "default_model": MODEL,
+        }
+        return Settings(**{**mine, **changes})
+
+    return make
+
+
+@pytest.fixture
+def settings(make_settings: MakeSettings) -> Settings:
+    return make_settings()
+
+
+@pytest.fixture(scope="session")
+def model_dir() -> Path:
+    """The small Whisper model, unpacked: it truly hears the recordings in tests/data."""
+    folder = Path(_session.name) / "models"
+    if not folder.exists():
+        with tarfile.open(DATA / "mini-ct2.tar.xz") as archive:
+            archive.extractall(folder, filter="data")
+    return folder / "mini-ct2"
+
+
+@pytest.fixture(scope="session")
+def truth() -> dict[str, Any]:
+    """What is said in each recording of tests/data: language, duration and words with their times."""
+    told: dict[str, Any] = json.loads((DATA / "truth.json").read_text())
+    return told

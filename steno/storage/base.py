@@ -1,0 +1,67 @@
+"""The contract of a storage: one folder (or prefix) per job, in which every file is complete or absent."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+def is_job_id(text: str) -> bool:
+    """Letters, digits, - and _ only: what RQ accepts, and what can never name another folder."""
+    return _JOB_ID.fullmatch(text) is not None
+
+
+class StorageFull(Exception):
+    """There is no room left for what was to be written."""
+
+
+class Upload(Protocol):
+    """A recording on its way in. Exactly one of `commit` and `discard` ends it; `discard` may be called after either."""
+
+    size: int
+
+    def write(self, buffers: Sequence[memoryview]) -> None:
+        """Append the buffers in order. Raises StorageFull."""
+
+    def sync(self) -> None:
+        """Return when the bytes so far will survive a power cut. Raises StorageFull."""
+
+    def commit(self) -> None:
+        """Make the recording appear under its name, whole and durable. Raises StorageFull."""
+
+    def discard(self) -> None:
+        """Remove every trace of the job. Raises nothing."""
+
+
+class Storage(Protocol):
+    """All methods are plain and blocking; call them from a thread where that matters. A job id is never a path."""
+
+    def free_bytes(self) -> int | None:
+        """Room left, in bytes; None where that has no meaning."""
+
+    def create(self, job_id: str, audio: str) -> Upload:
+        """Begin a recording called `audio` in a new folder. Raises StorageFull."""
+
+    def put(self, job_id: str, name: str, data: dict[str, Any]) -> None:
+        """Write a JSON record atomically and durably, over any earlier one. Raises StorageFull."""
+
+    def get(self, job_id: str, name: str) -> dict[str, Any] | None:
+        """Read a JSON record; None if there is none."""
+
+    def has(self, job_id: str, name: str) -> bool:
+        """Whether a file of that name is there."""
+
+    def fetch(self, job_id: str, name: str) -> AbstractContextManager[Path]:
+        """A local path to the file while the context lasts. Raises FileNotFoundError."""
+
+    def delete(self, job_id: str) -> None:
+        """Remove the job's folder, the request first, so that a half-deleted job is never taken for a waiting one."""
+
+    def job_ids(self) -> Iterator[str]:
+        """Every folder there is, in no order."""
+
+    def idle_seconds(self, job_id: str) -> float:
+        """Seconds since anything in the folder was written; 0 if it is gone."""

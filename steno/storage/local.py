@@ -1,0 +1,152 @@
+"""Storage on a local or shared file system."""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from steno.storage.base import StorageFull, is_job_id
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_PARTIAL = ".part"
+_MAX_BUFFERS = min(os.sysconf("SC_IOV_MAX"), 1024)
+
+
+@contextlib.contextmanager
+def _full_means_full() -> Iterator[None]:
+    """Turn the system's words for a full disk into StorageFull."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFull("no space left in the upload folder") from error
+        raise
+
+
+def _sync_folder(path: Path) -> None:
+    """Make names in a folder durable: a rename survives a power cut only once its folder was synced."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class LocalUpload:
+    """A recording being written to `<name>.part`, unbuffered: what `write` returned from is in the kernel's hands."""
+
+    def __init__(self, folder: Path, audio: str) -> None:
+        self.size = 0
+        self._folder = folder
+        self._target = folder / audio
+        self._partial = folder / (audio + _PARTIAL)
+        with _full_means_full():
+            folder.mkdir(parents=True)
+            self._handle = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+
+    def write(self, buffers: Sequence[memoryview]) -> None:
+        pending = list(buffers)
+        with _full_means_full():
+            while pending:
+                written = os.writev(self._handle, pending[:_MAX_BUFFERS])
+                self.size += written
+                while pending and written >= len(pending[0]):
+                    written -= len(pending.pop(0))
+                if written:
+                    pending[0] = pending[0][written:]
+
+    def sync(self) -> None:
+        with _full_means_full():
+            os.fsync(self._handle)
+
+    def commit(self) -> None:
+        self.sync()
+        with _full_means_full():
+            self._close()
+            self._partial.rename(self._target)
+            _sync_folder(self._folder)
+            _sync_folder(self._folder.parent)
+
+    def discard(self) -> None:
+        self._close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _close(self) -> None:
+        handle, self._handle = self._handle, -1
+        if handle >= 0:
+            os.close(handle)
+
+
+class LocalStorage:
+    """One folder per job below `root`, which is made on first use."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def free_bytes(self) -> int | None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(self.root).free
+
+    def create(self, job_id: str, audio: str) -> LocalUpload:
+        return LocalUpload(self._folder(job_id), audio)
+
+    def put(self, job_id: str, name: str, data: dict[str, Any]) -> None:
+        folder = self._folder(job_id)
+        partial = folder / f"{name}.{uuid.uuid4().hex}{_PARTIAL}"
+        try:
+            with _full_means_full():
+                with partial.open("wb") as file:
+                    file.write(json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode())
+                    file.flush()
+                    os.fsync(file.fileno())
+                partial.rename(folder / name)
+                _sync_folder(folder)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def get(self, job_id: str, name: str) -> dict[str, Any] | None:
+        try:
+            data = json.loads((self._folder(job_id) / name).read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return data if isinstance(data, dict) else None
+
+    def has(self, job_id: str, name: str) -> bool:
+        return (self._folder(job_id) / name).is_file()
+
+    @contextlib.contextmanager
+    def fetch(self, job_id: str, name: str) -> Iterator[Path]:
+        path = self._folder(job_id) / name
+        if not path.is_file():
+            raise FileNotFoundError(path)
+        yield path
+
+    def delete(self, job_id: str) -> None:
+        folder = self._folder(job_id)
+        (folder / "request.json").unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def job_ids(self) -> Iterator[str]:
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.root) as entries:
+            for entry in entries:
+                if is_job_id(entry.name) and entry.is_dir(follow_symlinks=False):
+                    yield entry.name
+
+    def idle_seconds(self, job_id: str) -> float:
+        try:
+            folder = self._folder(job_id)
+            newest = max((path.stat().st_mtime for path in (folder, *folder.iterdir())), default=0.0)
+        except FileNotFoundError:
+            return 0.0
+        return max(0.0, time.time() - newest)
+
+    def _folder(self, job_id: str) -> Path:
+        if not is_job_id(job_id):
+            raise ValueError(f"not a job id: {job_id!r}")
+        return self.root / job_id

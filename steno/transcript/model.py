@@ -1,0 +1,116 @@
+"""Transcript, segment, word: seconds as float with 3 decimals, confidences from 0 to 1, everything in order of time."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+DECIMALS = 3
+
+
+@dataclass(frozen=True)
+class Word:
+    """One spoken word, without surrounding space. `confidence` is None where the engine gives none."""
+
+    text: str
+    start: float
+    end: float
+    confidence: float | None = None
+    speaker: str | None = None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of speech; `text` reads like its words, joined the way the language writes them."""
+
+    id: int
+    start: float
+    end: float
+    text: str
+    confidence: float | None = None
+    speaker: str | None = None
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was heard in one recording of `duration` seconds.
+
+    `language` is a Whisper code and None if nothing was heard that could tell; `language_probability` is 0 to 1, and
+    None where the language was given or cannot be anything else. `warnings` are sentences for a person.
+    """
+
+    text: str
+    language: str | None
+    language_probability: float | None
+    duration: float
+    engine: str
+    model: str
+    segments: tuple[Segment, ...] = ()
+    warnings: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists and numbers, fit for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Transcript":
+        segments = tuple(segment_from_dict(segment) for segment in data["segments"])
+        return cls(**{**data, "segments": segments, "warnings": tuple(data.get("warnings", ()))})
+
+
+def segment_from_dict(data: dict[str, Any]) -> Segment:
+    return Segment(**{**data, "words": tuple(Word(**word) for word in data["words"])})
+
+
+def joined(segments: Iterable[Segment]) -> str:
+    """The text of a whole transcript."""
+    return " ".join(segment.text for segment in segments if segment.text)
+
+
+def tidy(segment: Segment, *, id: int, after: float, duration: float) -> Segment:
+    """The segment as it may stand in a transcript: rounded, inside the recording, after `after`, its words in order.
+
+    Engines give times a little past the end, and now and then words that overlap by a few milliseconds; a word is cut
+    where the next begins, never dropped.
+    """
+
+    def inside(time: float, low: float) -> float:
+        return round(min(max(time, low), max(duration, low)), DECIMALS)
+
+    words, low = [], after
+    for word in segment.words:
+        start = inside(word.start, low)
+        low = inside(word.end, start)
+        words.append(replace(word, start=start, end=low, confidence=_share(word.confidence)))
+    start = words[0].start if words else inside(segment.start, after)
+    end = words[-1].end if words else inside(segment.end, start)
+    return replace(segment, id=id, start=start, end=end, confidence=_share(segment.confidence), words=tuple(words))
+
+
+def _share(value: float | None) -> float | None:
+    return None if value is None else round(min(max(float(value), 0.0), 1.0), DECIMALS)
+
+
+def faults(transcript: Transcript) -> list[str]:
+    """What is wrong with a transcript, in sentences; empty for one that keeps every promise made above."""
+    found, last = [], 0.0
+    for position, segment in enumerate(transcript.segments):
+        place = f"segment {position}"
+        if segment.id != position:
+            found.append(f"{place} has id {segment.id}")
+        if not last <= segment.start <= segment.end <= transcript.duration:
+            found.append(f"{place} lies at {segment.start}-{segment.end}, after {last} of {transcript.duration}")
+        if segment.words and _bare(segment.text) != _bare("".join(word.text for word in segment.words)):
+            found.append(f"{place} reads unlike its words")
+        for word in segment.words:
+            if not last <= word.start <= word.end <= segment.end:
+                found.append(f"{place}: '{word.text}' lies at {word.start}-{word.end}, after {last}")
+            last = word.end
+        last = max(last, segment.end)
+    if transcript.text != joined(transcript.segments):
+        found.append("the text differs from its segments")
+    return found
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())

@@ -1,0 +1,100 @@
+"""One attempt at one job: hand the recording to the engine process, follow its events, keep the time limit."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from steno.config import Settings
+from steno.jobs.errors import TimeLimitExceeded, job_error
+from steno.jobs.record import JobRequest
+from steno.transcript.model import Segment, Transcript, joined, segment_from_dict
+from worker.engine_process import EngineProcess, Silence
+
+_LOOK_UP_SECONDS: Final = 0.25
+"""How long a wait for the engine may hide that the worker was told to stop."""
+
+Report = Callable[[str, float], None]
+"""Takes the stage and the share of the recording that is done, 0 to 1."""
+
+
+class GivenBack(Exception):
+    """The worker must stop before the job is done; another worker shall have it."""
+
+
+class Attempt:
+    """Runs a job on the engine process. The process is killed if the attempt ends in any way but by its own answer."""
+
+    def __init__(
+        self, settings: Settings, engine: EngineProcess, report: Report, must_stop: Callable[[], bool]
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._report = report
+        self._must_stop = must_stop
+        self._duration = 0.0
+        self._segments: list[Segment] = []
+        self._deadline = 0.0
+
+    def run(self, request: JobRequest, audio: Path) -> Transcript:
+        """The transcript. Raises JobError, GivenBack."""
+        self._limit(0.0)
+        answered = False
+        try:
+            self._engine.send(
+                {
+                    "path": str(audio),
+                    "engine": request.engine,
+                    "model": request.model,
+                    "language": request.language,
+                }
+            )
+            while True:
+                event = self._next_event()
+                answered = event["event"] in ("done", "failed")
+                if event["event"] == "done":
+                    return self._transcript(request, event)
+                self._follow(event)
+        finally:
+            if not answered:
+                self._engine.kill()
+
+    def _next_event(self) -> dict[str, Any]:
+        while True:
+            try:
+                return self._engine.event(min(self._deadline, time.monotonic() + _LOOK_UP_SECONDS))
+            except Silence:
+                if self._must_stop():
+                    raise GivenBack from None
+                if time.monotonic() >= self._deadline:
+                    raise TimeLimitExceeded from None
+
+    def _follow(self, event: dict[str, Any]) -> None:
+        match event["event"]:
+            case "failed":
+                raise job_error(event["code"], event["message"])
+            case "stage":
+                self._duration = event["duration"]
+                self._limit(self._settings.model_load_limit if event["stage"] == "loading" else 0.0)
+                self._report(event["stage"], 0.0)
+            case "segment":
+                segment = segment_from_dict(event["segment"])
+                self._segments.append(segment)
+                self._report("transcribing", min(1.0, segment.end / self._duration) if self._duration else 0.0)
+
+    def _limit(self, extra: float) -> None:
+        settings = self._settings
+        allowed = settings.time_limit_base + settings.time_limit_factor * self._duration
+        self._deadline = time.monotonic() + allowed + extra
+
+    def _transcript(self, request: JobRequest, done: dict[str, Any]) -> Transcript:
+        return Transcript(
+            text=joined(self._segments),
+            language=done["language"],
+            language_probability=done["language_probability"],
+            duration=done["duration"],
+            engine=request.engine,
+            model=request.model,
+            segments=tuple(self._segments),
+            warnings=tuple(done["warnings"]),
+        )

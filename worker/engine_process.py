@@ -1,0 +1,116 @@
+"""The worker's side of the engine process: start it, hand it a job, hear its events, kill it when it must go."""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+from steno.jobs.errors import EngineDied, EngineOutOfMemory
+
+_KILLED: Final = -int(signal.SIGKILL)
+_CHUNK: Final = 1 << 16
+_LAST_BREATH: Final = 5.0
+"""Seconds between a process closing its output and its end."""
+
+
+class Silence(Exception):
+    """The engine process said nothing until the moment given."""
+
+
+class EngineProcess:
+    """At most one process at a time, started when first needed and kept until it dies or is killed.
+
+    Not for two threads at once, but `kill` may be called from any thread or signal handler.
+    """
+
+    def __init__(self, environment: dict[str, str] | None = None) -> None:
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self._unread = b""
+
+    @property
+    def pid(self) -> int | None:
+        """Of the running process; None if there is none."""
+        process = self._process
+        return process.pid if process and process.poll() is None else None
+
+    def send(self, job: dict[str, Any]) -> None:
+        """Hand over a job, starting a process if there is none. Raises EngineDied."""
+        if self.pid is None:
+            self._start()
+        process = self._running()
+        assert process.stdin is not None
+        try:
+            process.stdin.write(json.dumps(job).encode() + b"\n")
+        except OSError as error:
+            raise self._obituary() from error
+
+    def event(self, until: float) -> dict[str, Any]:
+        """The next event of the job. Raises Silence at `until` (time.monotonic), EngineDied, EngineOutOfMemory."""
+        process = self._running()
+        assert process.stdout is not None
+        while b"\n" not in self._unread:
+            ready, _, _ = select.select([process.stdout], [], [], max(0.0, until - time.monotonic()))
+            if not ready:
+                raise Silence
+            chunk = os.read(process.stdout.fileno(), _CHUNK)
+            if not chunk:
+                raise self._obituary()
+            self._unread += chunk
+        line, self._unread = self._unread.split(b"\n", 1)
+        event: dict[str, Any] = json.loads(line)
+        return event
+
+    def kill(self) -> None:
+        """End the process at once and give back its memory. The next job starts a fresh one."""
+        process = self._process
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def close(self) -> None:
+        """Kill the process and close its pipes."""
+        self.kill()
+        for pipe in self._pipes():
+            pipe.close()
+        self._process = None
+
+    def _start(self) -> None:
+        self.close()
+        self._unread = b""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "worker.horse"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            env=self._environment,
+            process_group=0,  # Ctrl-C in a terminal goes to the worker alone
+        )
+
+    def _running(self) -> "subprocess.Popen[bytes]":
+        if self._process is None:
+            raise EngineDied
+        return self._process
+
+    def _pipes(self) -> Iterator[Any]:
+        if self._process is not None:
+            yield from (pipe for pipe in (self._process.stdin, self._process.stdout) if pipe is not None)
+
+    def _obituary(self) -> EngineDied | EngineOutOfMemory:
+        """Why the process ended, as an error of the job. Linux's memory killer leaves nothing but its signal."""
+        process = self._running()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_LAST_BREATH)
+        self.close()
+        code = process.returncode
+        if code == _KILLED:
+            return EngineOutOfMemory("The engine process was killed (SIGKILL), most likely because memory ran out.")
+        if code < 0:
+            return EngineDied(f"The engine process crashed in the middle of the job ({signal.Signals(-code).name}).")
+        return EngineDied(f"The engine process ended in the middle of the job (exit code {code}).")

@@ -1,0 +1,29 @@
+"""The contract of an engine."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from steno.jobs.options import Options
+from steno.transcript import Segment
+from worker.audio import Audio
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """What an engine has to say of a recording. `segments` is consumed once; the work happens while it is.
+
+    Segments come in order of time, in seconds from the start of the recording; their ids do not matter.
+    """
+
+    language: str | None
+    language_probability: float | None
+    segments: Iterator[Segment]
+    warnings: tuple[str, ...] = ()
+
+
+class Engine(Protocol):
+    """An engine with one model loaded. Never asked to do two recordings at once."""
+
+    def transcribe(self, audio: Audio, options: Options) -> Hearing:
+        """Listen. Raises a JobError for what a person can act on; anything else counts as the engine's failure."""

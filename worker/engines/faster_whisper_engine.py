@@ -1,0 +1,97 @@
+"""faster-whisper: Whisper on CTranslate2, without torch."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from steno.config import Settings, usable_cores
+from steno.jobs.errors import ModelUnavailable
+from steno.jobs.options import Options
+from steno.transcript import Segment, Word
+from worker.audio import Audio
+from worker.engines.base import Hearing
+
+_NEEDED: Final = ("model.bin", "config.json", "tokenizer.json")
+"""Without tokenizer.json the library asks a hub for it, for half a minute; so say at once that the folder lacks it."""
+
+
+class FasterWhisper:
+    """One CTranslate2 Whisper model. The whole recording is held in memory while it is transcribed."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def transcribe(self, audio: Audio, options: Options) -> Hearing:
+        segments, info = self._model.transcribe(
+            audio.array(), language=options.language, word_timestamps=True, vad_filter=True
+        )
+        if info.duration_after_vad == 0:  # nobody speaks: what the model would say of the language means nothing
+            return Hearing(options.language, None, iter(()))
+        probability = None if options.language else float(info.language_probability)
+        return Hearing(info.language, probability, map(_segment, segments))
+
+
+def load(model: str, settings: Settings) -> FasterWhisper:
+    """A model by its registered name, or one of Whisper's sizes, fetched from its hub the first time."""
+    import faster_whisper
+
+    path = locate(model, settings, fetch=True)
+    try:
+        return FasterWhisper(
+            faster_whisper.WhisperModel(
+                path,
+                device=settings.device,
+                compute_type=settings.compute_type,
+                cpu_threads=settings.threads or usable_cores(),
+            )
+        )
+    except (RuntimeError, ValueError, OSError) as error:
+        raise ModelUnavailable(f"Model '{model}' could not be loaded: {error}.") from error
+
+
+def locate(model: str, settings: Settings, *, fetch: bool) -> str:
+    """The folder of a model: registered, in the hub's local cache, or, with `fetch`, brought from the hub.
+
+    Raises ModelUnavailable with what to do.
+    """
+    registered = settings.local_models_of("faster-whisper").get(model)
+    if registered is not None:
+        return _complete(model, registered)
+    from faster_whisper import download_model
+
+    try:
+        return str(download_model(model, local_files_only=True))
+    except Exception as error:
+        if not fetch:
+            raise ModelUnavailable(f"Model '{model}' is not on this machine.") from error
+    try:
+        return str(download_model(model))
+    except Exception as error:
+        raise ModelUnavailable(
+            f"Model '{model}' is not on this machine and could not be fetched from its hub ({type(error).__name__}). "
+            "Give the worker network access once, or register a local copy with STENO_LOCAL_MODELS."
+        ) from error
+
+
+def _complete(model: str, path: Path) -> str:
+    if missing := [name for name in _NEEDED if not (path / name).is_file()]:
+        raise ModelUnavailable(
+            f"Model '{model}' is registered at {path}, but {', '.join(missing)} is not there; "
+            "correct STENO_LOCAL_MODELS or copy the whole CTranslate2 folder."
+        )
+    return str(path)
+
+
+def _segment(heard: Any) -> Segment:
+    words = tuple(_words(heard.words or ()))
+    confidence = math.exp(heard.avg_logprob)
+    if words:
+        confidence = sum(word.confidence or 0.0 for word in words) / len(words)
+    return Segment(0, float(heard.start), float(heard.end), heard.text.strip(), confidence, None, words)
+
+
+def _words(heard: Any) -> Iterator[Word]:
+    for word in heard:
+        if text := word.word.strip():
+            yield Word(text, float(word.start), float(word.end), float(word.probability))

@@ -1,0 +1,150 @@
+"""Start a worker: `python -m worker.main`, or `steno worker`.
+
+RQ's worker with two differences. Jobs run in this process, which imports no speech library, while the engine process
+behind it does the listening and stays warm; and a heartbeat thread makes RQ notice a dead worker within seconds.
+"""
+
+import contextlib
+import logging
+import signal
+import sys
+import time
+from types import FrameType
+from typing import Any, Final
+
+from redis.exceptions import RedisError
+from rq import Queue, SimpleWorker
+from rq.exceptions import StopRequested
+from rq.executions import Execution
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
+from rq.worker import DequeueStrategy
+
+from steno.config import Settings, SettingsError, load_settings
+from steno.engines import ENGINES, installed_engines
+from steno.jobs.errors import JobError
+from steno.jobs.queue import JobQueue
+from steno.jobs.record import ERROR, TRANSCRIPT
+from steno.jobs.sweep import Sweep
+from worker import tasks
+from worker.pulse import Pulse
+
+log = logging.getLogger("worker.main")
+
+_RECONNECT_SECONDS: Final = 1.0
+_DEQUEUE_TTL: Final = 60
+"""RQ waits 15 s less than this for a job before it looks up from the queue."""
+
+
+class WarmWorker(SimpleWorker):
+    """One job at a time, from the queues of its engines in turn."""
+
+    def __init__(self, settings: Settings, queue: JobQueue, engines: tuple[str, ...]) -> None:
+        super().__init__(
+            [queue.queue(engine) for engine in engines],
+            connection=queue.redis,
+            serializer=JSONSerializer,
+            worker_ttl=_DEQUEUE_TTL,
+            default_result_ttl=settings.retention_seconds,
+        )
+        self.stopping = False
+        self._settings = settings
+        self._job_queue = queue
+        self._place = tasks.workplace()
+        self._held: tuple[Job, Execution] | None = None
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run the job in this process, with its heartbeat kept by the pulse."""
+        execution = self.prepare_execution(job)
+        self._held = job, execution
+        try:
+            self.perform_job(job, queue, execution)
+            self._settle(job)
+        finally:
+            self._held = None
+        self.set_state("idle")
+
+    def heartbeat_of_job(self) -> None:
+        """Called by the pulse: keep the job in hand from counting as abandoned."""
+        if held := self._held:
+            self.maintain_heartbeats(*held)
+
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
+        return self._settings.worker_ttl
+
+    def run_maintenance_tasks(self) -> None:
+        """The sweep does this, by what storage says; RQ's own would fail jobs that only lost their worker."""
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """A failure that was foreseen is one line in the log; only what was not gets its traceback."""
+        if isinstance(exc_info[1], JobError):
+            log.error("Job %s failed: %s", job.id, exc_info[1], extra={"action": "job_failed"})
+        else:
+            super().handle_exception(job, *exc_info)
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """First signal: take no new job, and give back the one in hand when the grace is over. Second: give it back."""
+        grace = 0.0 if self.stopping else self._settings.shutdown_grace
+        self._place.give_back_at = time.monotonic() + grace
+        self.stopping = self._stop_requested = True
+        if self._held is None:
+            raise StopRequested
+
+    def _settle(self, job: Job) -> None:
+        """Once RQ and storage agree that the job is over, nobody needs to watch it any more."""
+        record = {JobStatus.FINISHED: TRANSCRIPT, JobStatus.FAILED: ERROR}.get(job.get_status())
+        if record and self._place.storage.has(job.id, record):
+            self._job_queue.settle(job.id)
+
+
+def offered_engines(settings: Settings) -> tuple[str, ...]:
+    """The engines that this worker serves: those installed, of those that the deployment offers."""
+    return tuple(name for name in installed_engines() if not settings.engines or name in settings.engines)
+
+
+def work(settings: Settings, engines: tuple[str, ...]) -> None:
+    """Serve until told to stop, through every outage of Redis, with the engine process kept warm across them."""
+    queue = JobQueue(settings)
+    place = tasks.workplace()
+    worker = WarmWorker(settings, queue, engines)
+    sweep = Sweep(settings, place.storage, JobQueue(settings))
+    pulse = Pulse(JobQueue(settings), sweep, engines, settings.worker_ttl, lambda: worker.heartbeat_of_job())
+    pulse.start()
+    try:
+        while not worker.stopping:
+            with contextlib.suppress(StopRequested):
+                try:
+                    worker.work(logging_level="WARNING", dequeue_strategy=DequeueStrategy.ROUND_ROBIN)
+                except RedisError as error:
+                    log.warning("Redis is away: %s", error, extra={"action": "redis_lost"})
+                if not worker.stopping:
+                    time.sleep(_RECONNECT_SECONDS)
+                    worker = WarmWorker(settings, queue, engines)
+    finally:
+        pulse.stop()
+        place.engine.close()
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    engines = offered_engines(settings)
+    if not engines:
+        wanted = settings.engines or tuple(ENGINES)
+        hints = "; ".join(f"{name}: {ENGINES[name].install}" for name in wanted)
+        print(f"No engine is installed that this worker could serve. {hints}", file=sys.stderr)
+        return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until RQ's handlers are in place
+    log.info("Worker serves %s", ", ".join(engines), extra={"action": "worker_started"})
+    with contextlib.suppress(KeyboardInterrupt):
+        work(settings, engines)
+    log.info("Worker stopped", extra={"action": "worker_stopped"})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""The worker's sign of life: a thread that says what it offers, keeps its job's heartbeat fresh, and sweeps."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from steno.jobs.queue import JobQueue
+from steno.jobs.sweep import Sweep
+
+log = logging.getLogger(__name__)
+
+BEATS: Final = 4
+"""Beats within the time after which a silent worker counts as dead."""
+
+
+class Pulse:
+    """Beats until stopped, whatever the main thread does; a Redis that is away is tried again at the next beat."""
+
+    def __init__(
+        self, queue: JobQueue, sweep: Sweep, engines: tuple[str, ...], ttl: float, heartbeat: Callable[[], None]
+    ) -> None:
+        self._queue = queue
+        self._sweep = sweep
+        self._engines = engines
+        self._ttl = ttl
+        self._heartbeat = heartbeat
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._queue.offer(self._engines, self._ttl)
+                self._heartbeat()
+                self._sweep.run()
+            except RedisError as error:
+                log.warning("No heartbeat: %s", error, extra={"action": "heartbeat_missed"})
+            except Exception:
+                log.exception("The sweep failed; it goes on at the next beat", extra={"action": "sweep_failed"})
+            self._stop.wait(self._ttl / BEATS)

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
 
 from api.errors import install_error_handlers
 from api.handlers import router
@@ -21,15 +23,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield
         await state.close()
 
-    app = FastAPI(
+    app = FastAPIOffline(  # /docs with its scripts served from here: a private machine need not reach a CDN
         title="Steno",
         version=__version__,
         summary="Upload a recording, get a job id at once, fetch the transcript with a time on every word.",
         lifespan=lifespan,
+        redoc_url=None,
     )
     app.state.steno = state
     install_error_handlers(app)
     app.include_router(router)
+    app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     return app
 
 

@@ -125,18 +125,16 @@ def transcribe(
         try:
             with Show(_err, path.name) as show:
                 status, text = transcribe_file(client, path, fields, format, show)
+            text = json.dumps(status) + "\n" if as_json else text
+            _hand_over(path, text, format, output_dir, titled=len(files) > 1 and not as_json)
         except ClientError as error:
             failed += 1
             _err.print(f"{path}: {error}", style="red", highlight=False, soft_wrap=True, markup=False)
-            continue
-        _hand_over(
-            path, json.dumps(status) + "\n" if as_json else text, format, output_dir, len(files) > 1 and not as_json
-        )
     client.close()
     raise typer.Exit(1 if failed else 0)
 
 
-def _hand_over(path: Path, text: str, format: str, output_dir: Path | None, titled: bool) -> None:
+def _hand_over(path: Path, text: str, format: str, output_dir: Path | None, *, titled: bool) -> None:
     """Save the text, or print it: under the file's name where there are several."""
     if output_dir is None:
         sys.stdout.write((f"== {path.name} ==\n" if titled else "") + text)

@@ -38,7 +38,8 @@ class Attempt:
 
     def run(self, request: JobRequest, audio: Path) -> Transcript:
         """The transcript. Raises JobError, GivenBack."""
-        self._limit(0.0)
+        starting = self._engine.pid is None  # a process that must first start gets a model's time to do so
+        self._limit(self._settings.model_load_limit if starting else 0.0)
         answered = False
         try:
             self._engine.send(

@@ -31,6 +31,10 @@ _OPTIONS: Final = {"format_whitelist": _SELF_CONTAINED, "protocol_whitelist": "f
 
 _FEWEST_BYTES_A_SECOND: Final = 500
 """4 kbit/s: no speech codec gets by on less, so a file that claims to be longer is lying."""
+_LENGTH_IS_A_GUESS: Final = ("mp3", "aac", "ac3", "eac3", "amr", "mpeg", "mpegts")
+"""Formats without a length of their own: FFmpeg guesses it from the bit rate."""
+_SHORT_SECONDS: Final = 0.2
+"""By how much a recording may end before its claimed length without counting as cut off."""
 _FULL_SCALE: Final = 32_768.0
 """openai-whisper, WhisperX and faster-whisper all decode to 16 bits first; so their own results can be had here."""
 
@@ -45,6 +49,7 @@ class Audio:
         self._path = path
         self._longest = longest
         self.warnings: list[str] = []
+        self._claim_is_exact = False
         self.duration = 0.0
         """Seconds decoded so far; the recording's length once decoding is over."""
         self.expected_duration = self._probe()
@@ -71,6 +76,8 @@ class Audio:
             self._warn_broken()
         if not heard:
             raise AudioEmpty
+        if self._claim_is_exact and self.duration < self.expected_duration - _SHORT_SECONDS:
+            self._warn_broken()
 
     def array(self) -> NDArray[np.float32]:
         """The whole recording: 4 bytes a sample, 230 MB an hour (half as much again while it is made)."""
@@ -80,6 +87,7 @@ class Audio:
         try:
             with self._open() as container:
                 stream = container.streams.audio[0]
+                self._claim_is_exact = container.format.name not in _LENGTH_IS_A_GUESS
                 claimed = (container.duration or 0) / av.time_base
                 if stream.duration and stream.time_base:
                     claimed = float(stream.duration * stream.time_base)
@@ -100,7 +108,7 @@ class Audio:
                 yield from resampler.resample(frame)
         yield from resampler.resample(None)
 
-    def _decoded(self, packet: Packet[AudioStream]) -> list[AudioFrame]:
+    def _decoded(self, packet: "Packet[AudioStream]") -> list[AudioFrame]:
         """The frames of a packet; a damaged packet is passed over with a warning, as a player would."""
         try:
             return list(packet.decode())

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from steno.config import Settings, SettingsError, load_settings
+
+
+def test_the_specified_settings_have_their_names_and_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REDIS_HOST", "REDIS_PORT", "UPLOAD_DIR", "MAX_FILE_SIZE", "ALLOWED_FORMATS"):
+        monkeypatch.delenv(name, raising=False)
+    settings = load_settings()
+    assert (settings.redis_host, settings.redis_port) == ("redis", 6379)
+    assert settings.upload_dir == Path("/tmp/uploads")
+    assert settings.max_file_size == 500 * 1024 * 1024
+    assert settings.allowed_formats == {"mp3", "wav", "m4a", "flac"}
+    assert settings.retention_seconds == 7 * 86_400
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_FORMATS", " .WAV, ogg ")
+    monkeypatch.setenv("STENO_ENGINES", "pocketsphinx")
+    monkeypatch.setenv("STENO_LOCAL_MODELS", "faster-whisper:a=/models/a,faster-whisper:b=/models/x=y")
+    settings = load_settings()
+    assert settings.allowed_formats == {"wav", "ogg"}
+    assert settings.engines == ("pocketsphinx",)
+    assert settings.local_models_of("faster-whisper") == {"a": Path("/models/a"), "b": Path("/models/x=y")}
+    assert settings.local_models_of("pocketsphinx") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_PORT", "many"),
+        ("MAX_FILE_SIZE", "0"),
+        ("ALLOWED_FORMATS", "wav,../x"),
+        ("ALLOWED_FORMATS", ""),
+        ("STENO_ENGINES", "whisperz"),
+        ("STENO_LOCAL_MODELS", "/models/a"),
+        ("STENO_LOCAL_MODELS", "whisperz:a=/models/a"),
+        ("STENO_DEVICE", "tpu"),
+        ("STENO_RETENTION_DAYS", "-1"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name):
+        load_settings()
+
+
+def test_a_full_redis_address_goes_before_host_and_port() -> None:
+    assert Settings(redis_host="a", redis_port=1).redis_address == "redis://a:1"
+    assert Settings(redis_host="a", redis_url="unix:///s").redis_address == "unix:///s"

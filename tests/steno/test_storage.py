@@ -1,0 +1,101 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from steno.storage import LocalStorage, StorageFull, is_job_id
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> LocalStorage:
+    return LocalStorage(tmp_path / "jobs")
+
+
+def views(*parts: bytes) -> list[memoryview]:
+    return [memoryview(part) for part in parts]
+
+
+def test_a_recording_is_absent_until_committed_then_whole(storage: LocalStorage) -> None:
+    upload = storage.create("a", "audio.wav")
+    upload.write(views(b"ab", b"", b"cd"))
+    upload.write(views(b"ef"))
+    assert not storage.has("a", "audio.wav")
+    upload.commit()
+    with storage.fetch("a", "audio.wav") as path:
+        assert path.read_bytes() == b"abcdef"
+    assert upload.size == 6
+    assert [p.name for p in (storage.root / "a").iterdir()] == ["audio.wav"]
+
+
+def test_more_buffers_than_the_system_takes_at_once_are_all_written(storage: LocalStorage) -> None:
+    upload = storage.create("a", "audio.wav")
+    upload.write(views(*[bytes([n % 256]) * 3 for n in range(5000)]))
+    upload.commit()
+    with storage.fetch("a", "audio.wav") as path:
+        assert path.read_bytes() == b"".join(bytes([n % 256]) * 3 for n in range(5000))
+
+
+def test_a_discarded_upload_leaves_nothing(storage: LocalStorage) -> None:
+    for committed in (False, True):
+        upload = storage.create("a", "audio.wav")
+        upload.write(views(b"x"))
+        if committed:
+            upload.commit()
+        upload.discard()
+        upload.discard()
+        assert list(storage.job_ids()) == []
+
+
+def test_records_are_replaced_whole(storage: LocalStorage) -> None:
+    storage.create("a", "audio.wav").commit()
+    storage.put("a", "request.json", {"n": 1, "text": "é"})
+    storage.put("a", "request.json", {"n": 2})
+    assert storage.get("a", "request.json") == {"n": 2}
+    assert sorted(p.name for p in (storage.root / "a").iterdir()) == ["audio.wav", "request.json"]
+
+
+def test_what_is_not_there_is_none(storage: LocalStorage) -> None:
+    assert storage.get("a", "request.json") is None
+    assert not storage.has("a", "request.json")
+    assert list(storage.job_ids()) == []
+    assert storage.idle_seconds("a") == 0
+    with pytest.raises(FileNotFoundError), storage.fetch("a", "audio.wav"):
+        pass
+    storage.delete("a")
+
+
+def test_a_full_disk_is_said_as_such(storage: LocalStorage) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    upload = storage.create("a", "audio.wav")
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, upload._handle)
+    os.close(full)
+    with pytest.raises(StorageFull):
+        upload.write(views(b"x"))
+    upload.discard()
+    assert list(storage.job_ids()) == []
+
+
+def test_deleting_takes_every_byte(storage: LocalStorage) -> None:
+    storage.create("a", "audio.wav").commit()
+    storage.put("a", "request.json", {})
+    storage.delete("a")
+    assert list(storage.root.iterdir()) == []
+
+
+@pytest.mark.parametrize("job_id", ["", "..", "a/b", "../a", "a.b", "a\0", "ä", "a" * 129, "a\n"])
+def test_a_job_id_is_never_a_path(storage: LocalStorage, job_id: str) -> None:
+    assert not is_job_id(job_id)
+    with pytest.raises(ValueError, match="job id"):
+        storage.get(job_id, "request.json")
+
+
+def test_idle_time_is_that_of_the_newest_write(storage: LocalStorage) -> None:
+    upload = storage.create("a", "audio.wav")
+    for path in (storage.root / "a", storage.root / "a" / "audio.wav.part"):
+        os.utime(path, (1, 1))
+    assert storage.idle_seconds("a") > 1000
+    upload.write(views(b"still arriving"))
+    assert storage.idle_seconds("a") < 60
+    upload.discard()

@@ -1,0 +1,185 @@
+"""The sweep, without any worker: what it brings back, gives up, forgets and leaves alone."""
+
+import os
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from conftest import MakeSettings
+from steno.config import Settings
+from steno.jobs import sweep as sweep_module
+from steno.jobs.options import Options
+from steno.jobs.queue import STATUS_FIELDS, JobQueue, job_key, parse_state
+from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, Status, error_record, utc_now
+from steno.jobs.submit import submit
+from steno.jobs.sweep import ORPHAN_SECONDS, Sweep
+from steno.storage import LocalStorage, StorageFull
+
+OPTIONS = Options("pocketsphinx", "en-us")
+
+
+class Place:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.storage = LocalStorage(settings.upload_dir)
+        self.queue = JobQueue(settings)
+        self.sweep = Sweep(settings, self.storage, self.queue)
+
+    def submit(self) -> str:
+        job_id = str(uuid.uuid4())
+        upload = self.storage.create(job_id, "audio.wav")
+        upload.write([memoryview(b"x")])
+        submit(self.storage, self.queue, upload, job_id, "audio.wav", "a.wav", OPTIONS)
+        return job_id
+
+    def waiting(self) -> list[str]:
+        return list(self.queue.queue("pocketsphinx").get_job_ids())
+
+    def age(self, job_id: str, seconds: float) -> None:
+        folder = self.settings.upload_dir / job_id
+        then = time.time() - seconds
+        for path in (*folder.iterdir(), folder):
+            os.utime(path, (then, then))
+
+
+@pytest.fixture
+def place(settings: Settings) -> Place:
+    return Place(settings)
+
+
+def test_a_waiting_job_is_left_alone(place: Place) -> None:
+    job_id = place.submit()
+    for _ in range(3):
+        place.sweep.run()
+    assert place.waiting() == [job_id]
+
+
+def test_a_job_that_is_nowhere_is_queued_at_the_second_look(place: Place) -> None:
+    job_id = place.submit()
+    place.queue.redis.lpop(place.queue.queue("pocketsphinx").key)
+    place.sweep.run()
+    assert place.waiting() == []
+    place.sweep.run()
+    assert place.waiting() == [job_id]
+    place.sweep.run()
+    assert place.waiting() == [job_id]
+
+
+def test_an_emptied_redis_is_filled_from_storage_at_once(place: Place, redis: Redis) -> None:
+    jobs = {place.submit() for _ in range(3)}
+    place.sweep.run()
+    redis.flushdb()
+    place.sweep.run()
+    place.sweep.run()
+    assert set(place.waiting()) == jobs
+
+
+def test_a_torn_hash_does_not_keep_a_job_from_coming_back(place: Place, redis: Redis) -> None:
+    job_id = place.submit()
+    redis.flushdb()
+    redis.hset(job_key(job_id), "last_heartbeat", "2026-01-01T00:00:00Z")
+    place.sweep.run()
+    place.sweep.run()
+    assert place.waiting() == [job_id]
+    state = parse_state(redis.hmget(job_key(job_id), STATUS_FIELDS))
+    assert state is not None
+    assert state.status is Status.QUEUED
+
+
+def test_a_request_whose_api_died_before_it_was_queued_is_queued(place: Place) -> None:
+    place.storage.create("a", "audio.wav").commit()
+    request = JobRequest("a", "pocketsphinx", "en-us", None, "a.wav", "audio.wav", 0, utc_now())
+    place.storage.put("a", REQUEST, request.to_dict())
+    place.sweep.run()
+    place.sweep.run()
+    assert place.waiting() == ["a"]
+
+
+def test_a_job_that_failed_in_storage_is_not_tried_again(place: Place) -> None:
+    job_id = place.submit()
+    place.storage.put(job_id, ERROR, error_record("audio_empty", "Empty.", 1))
+    place.queue.redis.lpop(place.queue.queue("pocketsphinx").key)
+    for _ in range(3):
+        place.sweep.run()
+    assert place.waiting() == []
+    assert place.queue.unfinished() == set()
+
+
+def test_old_jobs_are_forgotten_with_every_byte(make_settings: MakeSettings, redis: Redis) -> None:
+    place = Place(make_settings(retention_days=1))
+    finished, failed, young, unfinished = (place.submit() for _ in range(4))
+    place.storage.put(finished, TRANSCRIPT, {})
+    place.storage.put(young, TRANSCRIPT, {})
+    place.storage.put(failed, ERROR, error_record("audio_empty", "Empty.", 1))
+    for job_id in (finished, failed, unfinished):
+        place.age(job_id, 90_000)
+    place.sweep.run()
+    assert set(place.storage.job_ids()) == {young, unfinished}
+    assert not redis.exists(job_key(finished))
+    assert not redis.exists(job_key(failed))
+
+
+def test_the_rest_of_a_dead_upload_is_removed_by_age_and_a_live_one_is_not(place: Place) -> None:
+    for job_id in ("old", "young"):
+        place.storage.create(job_id, "audio.wav").write([memoryview(b"x")])
+    place.age("old", ORPHAN_SECONDS + 60)
+    place.sweep.run()
+    assert list(place.storage.job_ids()) == ["young"]
+
+
+def test_one_sweep_at_a_time(place: Place, redis: Redis) -> None:
+    job_id = place.submit()
+    place.queue.redis.lpop(place.queue.queue("pocketsphinx").key)
+    redis.set(sweep_module._LOCK, "another process")
+    for _ in range(3):
+        place.sweep.run()
+    assert place.waiting() == []
+    redis.delete(sweep_module._LOCK)
+    place.sweep.run()
+    place.sweep.run()
+    assert place.waiting() == [job_id]
+
+
+def test_two_machines_that_sweep_at_once_queue_a_job_once(place: Place) -> None:
+    other = Sweep(place.settings, place.storage, place.queue)
+    job_id = place.submit()
+    place.queue.redis.lpop(place.queue.queue("pocketsphinx").key)
+    for _ in range(3):
+        place.sweep.run()
+        other.run()
+    assert place.waiting() == [job_id]
+
+
+@pytest.mark.parametrize("step", ["commit", "put", "enqueue"])
+def test_a_submission_that_fails_at_any_step_leaves_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch, step: str, redis: Redis
+) -> None:
+    def fail(*args: object) -> None:
+        raise StorageFull
+
+    upload = place.storage.create("a", "audio.wav")
+    monkeypatch.setattr({"commit": upload, "put": place.storage, "enqueue": place.queue}[step], step, fail)
+    with pytest.raises(StorageFull):
+        submit(place.storage, place.queue, upload, "a", "audio.wav", "a.wav", OPTIONS)
+    assert list(place.storage.job_ids()) == []
+    assert redis.keys() == []
+
+
+def test_a_job_is_enqueued_once_whoever_asks(place: Place) -> None:
+    request = JobRequest("a", "pocketsphinx", "en-us", None, "a.wav", "audio.wav", 0, utc_now())
+    assert place.queue.enqueue(request)
+    assert not place.queue.enqueue(request)
+    assert place.waiting() == ["a"]
+
+
+def test_a_record_of_a_newer_steno_can_be_read() -> None:
+    request = JobRequest("a", "pocketsphinx", "en-us", None, "a.wav", "audio.wav", 0, utc_now())
+    assert JobRequest.from_dict({**request.to_dict(), "priority": "high"}) == request
+
+
+def test_nothing_of_it_needs_a_folder_that_exists(place: Place, tmp_path: Path) -> None:
+    place.sweep.run()
+    assert not place.settings.upload_dir.exists()

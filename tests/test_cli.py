@@ -1,0 +1,111 @@
+"""The `steno` command, run as a user runs it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import DATA, free_port
+from steno import __version__
+from steno.serve import Stack
+
+
+def steno(*arguments: str | Path, **more: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "steno.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **more}, timeout=90)
+
+
+def test_it_prints_the_transcript_alone_on_standard_output(stack: Stack, truth: dict[str, Any]) -> None:
+    run = steno("transcribe", DATA / "exact-fr-4.mp3", "--server", stack.url)
+    assert run.returncode == 0, run.stderr
+    assert re.findall(r"\w+", run.stdout.lower()) == [word["word"] for word in truth["exact-fr-4.mp3"]["words"]]
+    assert run.stderr.splitlines()[0] == "exact-fr-4.mp3: uploading"
+    assert run.stderr.splitlines()[-1] == "exact-fr-4.mp3: finished"
+
+
+@pytest.mark.parametrize(
+    ("format", "sign"), [("srt", "-->"), ("vtt", "WEBVTT"), ("tsv", "start\tend\ttext"), ("json", '"words"')]
+)
+def test_it_writes_every_format(stack: Stack, format: str, sign: str) -> None:
+    run = steno("transcribe", DATA / "exact-fr-5.flac", "--format", format, "--server", stack.url)
+    assert run.returncode == 0
+    assert sign in run.stdout
+
+
+def test_it_saves_several_files_and_fails_if_one_fails(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"RIFF" + bytes(100))
+    files = [DATA / "exact-fr-5.flac", tmp_path / "bad.wav", DATA / "exact-de-6.wav", tmp_path / "none.wav"]
+    run = steno("transcribe", *files, "--format", "srt", "--output-dir", tmp_path / "out", "--server", stack.url)
+    assert run.returncode == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["exact-de-6.srt", "exact-fr-5.srt"]
+    assert "no audio that can be decoded" in run.stderr
+    assert "Cannot read" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_it_prints_several_under_their_names(stack: Stack) -> None:
+    run = steno("transcribe", DATA / "exact-fr-5.flac", DATA / "exact-de-6.wav", "--server", stack.url)
+    assert re.findall(r"^== (.*) ==$", run.stdout, re.MULTILINE) == ["exact-fr-5.flac", "exact-de-6.wav"]
+
+
+def test_json_gives_the_whole_status(stack: Stack) -> None:
+    run = steno("transcribe", DATA / "exact-fr-5.flac", "--json", "--language", "fr", "--server", stack.url)
+    status = json.loads(run.stdout)
+    assert status["status"] == "finished"
+    assert status["result"]["segments"][0]["words"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--engine", "whisperx"), "pip install 'steno[whisperx]'"),
+        (("--engine", "whisperz"), "engine"),
+        (("--model", "/etc/passwd"), "has no model"),
+        (("--language", "klingon"), "klingon"),
+        (("--format", "docx"), "There is no format"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(stack: Stack, arguments: tuple[str, ...], said: str) -> None:
+    run = steno("transcribe", DATA / "exact-fr-5.flac", "--server", stack.url, *arguments)
+    assert run.returncode != 0
+    assert said in run.stderr
+    assert run.stdout == ""
+    assert "Traceback" not in run.stderr
+
+
+def test_no_server_is_said_with_what_to_do() -> None:
+    run = steno("transcribe", DATA / "exact-fr-5.flac", "--server", f"http://127.0.0.1:{free_port()}")
+    assert run.returncode == 1
+    assert "steno serve" in run.stderr
+
+
+def test_the_doctor_finds_this_machine_well(model_dir: Path, tmp_path: Path) -> None:
+    models = {"STENO_LOCAL_MODELS": f"faster-whisper:mini={model_dir}", "STENO_DEFAULT_MODEL": "mini"}
+    run = steno("doctor", "--json", **models)
+    findings = {finding["subject"]: finding for finding in json.loads(run.stdout)["findings"]}
+    assert run.returncode == 0
+    assert {name: findings[name]["state"] for name in ("redis", "storage", "faster-whisper", "pocketsphinx")} == {
+        "redis": "ok", "storage": "ok", "faster-whisper": "ok", "pocketsphinx": "ok",
+    }  # fmt: skip
+    assert findings["whisperx"]["state"] == "note"
+    assert "faster-whisper" in steno("doctor", **models).stdout
+
+
+def test_the_doctor_names_what_is_broken_and_what_to_do() -> None:
+    run = steno("doctor", "--json", REDIS_PORT=str(free_port()))
+    redis = next(f for f in json.loads(run.stdout)["findings"] if f["subject"] == "redis")
+    assert run.returncode == 1
+    assert redis["state"] == "fail"
+    assert "unset REDIS_HOST" in redis["advice"]
+
+
+def test_version_and_help() -> None:
+    assert steno("--version").stdout.strip() == f"steno {__version__}"
+    said = steno("--help").stdout
+    for command in ("serve", "worker", "api", "transcribe", "doctor"):
+        assert command in said

@@ -1,0 +1,130 @@
+"""`steno serve`: up in seconds, one service a folder and port, and no process left behind."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from conftest import free_port
+from tests.processes import alive, children, eventually
+
+Serve = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Start `steno serve` as a user would; its output is in a pipe."""
+    started: list[subprocess.Popen[str]] = []
+    clean = {key: value for key, value in os.environ.items() if key not in ("REDIS_HOST", "REDIS_PORT", "UPLOAD_DIR")}
+
+    def start(port: int, data_dir: Path = tmp_path / "data", **more: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "steno.cli", "serve", "--port", str(port), "--data-dir", str(data_dir)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        started.append(subprocess.Popen(command, env={**clean, **more}, text=True, **pipes))  # type: ignore[call-overload]
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        assert process.stdout
+        process.stdout.close()
+
+
+def until_ready(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout
+    said = ""
+    for line in process.stdout:
+        said += line
+        if "Stop" in line:
+            return said
+    raise AssertionError(said)
+
+
+def family(pid: int) -> list[int]:
+    """A process's descendants."""
+    return [member for child in children(pid) for member in (child, *family(child))]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_it_says_where_it_is_and_leaves_no_process_behind(serve: Serve, sent: signal.Signals) -> None:
+    port = free_port()
+    process = serve(port)
+    said = until_ready(process)
+    assert f"http://127.0.0.1:{port}/docs" in said
+    assert "faster-whisper, pocketsphinx" in said
+    assert httpx.get(f"http://127.0.0.1:{port}/ready").json()["ready"]
+    members = family(process.pid)
+    assert len(members) == 3  # Redis, worker, API
+    process.send_signal(sent)
+    process.wait(30)
+    assert process.returncode == (0 if sent != signal.SIGKILL else -signal.SIGKILL)
+    assert eventually(lambda: not any(map(alive, members)))
+
+
+def test_a_second_one_on_the_same_folder_or_port_is_refused_with_a_sentence(serve: Serve, tmp_path: Path) -> None:
+    port = free_port()
+    until_ready(serve(port))
+    for other in (serve(free_port()), serve(port, tmp_path / "other")):
+        assert other.wait(20) == 1
+        assert other.stdout
+        said = other.stdout.read()
+        assert re.search(r"Another Steno uses|Cannot listen on", said)
+        assert "Traceback" not in said
+    assert httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
+
+
+def test_a_killed_part_comes_back(serve: Serve) -> None:
+    port = free_port()
+    process = serve(port)
+    until_ready(process)
+    for member in family(process.pid):
+        os.kill(member, signal.SIGKILL)
+    assert eventually(lambda: _ready(port))
+
+
+def test_jobs_survive_a_restart_of_everything(serve: Serve, tmp_path: Path) -> None:
+    port, human = free_port(), Path(__file__).parent.parent / "examples" / "two-cities-20s.flac"
+    first = serve(port)
+    until_ready(first)
+    with human.open("rb") as file:
+        form = {"engine": "pocketsphinx"}
+        job_id = httpx.post(f"http://127.0.0.1:{port}/transcribe", files={"file": file}, data=form).json()["job_id"]
+    first.kill()
+    first.wait()
+    second = serve(port)
+    until_ready(second)
+
+    def status() -> str:
+        return str(httpx.get(f"http://127.0.0.1:{port}/status/{job_id}").json()["status"])
+
+    assert eventually(lambda: status() == "finished", 60)
+
+
+def test_a_wrong_setting_is_said_in_a_sentence(serve: Serve) -> None:
+    process = serve(free_port(), MAX_FILE_SIZE="much")
+    assert process.wait(20) == 2
+    assert process.stdout
+    said = process.stdout.read()
+    assert "MAX_FILE_SIZE" in said
+    assert "Traceback" not in said
+
+
+def test_no_engine_at_all_is_said_with_what_to_install(serve: Serve) -> None:
+    process = serve(free_port(), STENO_ENGINES="whisperx")
+    assert process.wait(20) == 1
+    assert process.stdout
+    assert "pip install 'steno[whisperx]'" in process.stdout.read()
+
+
+def _ready(port: int) -> bool:
+    try:
+        return bool(httpx.get(f"http://127.0.0.1:{port}/ready").json()["ready"])
+    except httpx.HTTPError:
+        return False

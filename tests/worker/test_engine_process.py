@@ -1,0 +1,182 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import DATA, MODEL, MakeSettings
+from steno.jobs.errors import (
+    AudioUnreadable,
+    EngineDied,
+    EngineOutOfMemory,
+    ModelUnavailable,
+    TimeLimitExceeded,
+)
+from steno.jobs.record import JobRequest
+from steno.transcript.model import faults
+from tests.processes import alive, eventually
+from worker.attempt import Attempt, GivenBack
+from worker.engine_process import EngineProcess
+
+RECORDING = DATA / "exact-fr-5.flac"
+
+
+@pytest.fixture
+def engine(model_dir: Path) -> Iterator[EngineProcess]:
+    process = EngineProcess({**os.environ, "STENO_LOCAL_MODELS": f"faster-whisper:{MODEL}={model_dir}"})
+    yield process
+    process.close()
+
+
+def request(model: str = MODEL) -> JobRequest:
+    return JobRequest("a", "faster-whisper", model, "fr", "a.flac", "audio.flac", 1, "2026-01-01T00:00:00Z")
+
+
+@pytest.fixture
+def attempt(engine: EngineProcess, make_settings: MakeSettings) -> Callable[..., Attempt]:
+    def make(
+        report: Callable[[str, float], None] = lambda stage, share: None,
+        must_stop: Callable[[], bool] = lambda: False,
+        **changes: Any,
+    ) -> Attempt:
+        return Attempt(make_settings(**changes), engine, report, must_stop)
+
+    return make
+
+
+def test_the_engine_stays_warm_from_job_to_job(engine: EngineProcess, attempt: Callable[..., Attempt]) -> None:
+    told: list[tuple[str, float]] = []
+    first = attempt(lambda *news: told.append(news)).run(request(), RECORDING)
+    pid = engine.pid
+    stages = [stage for stage, _ in told]
+    assert stages[:3] == ["loading", "decoding", "transcribing"]
+    assert told[-1][1] > 0.5
+    told.clear()
+    second = attempt(lambda *news: told.append(news)).run(request(), RECORDING)
+    assert engine.pid == pid
+    assert "loading" not in [stage for stage, _ in told]
+    assert first == second
+    assert faults(first) == []
+    assert first.engine == "faster-whisper"
+
+
+def test_a_job_that_fails_leaves_the_engine_warm(
+    engine: EngineProcess, attempt: Callable[..., Attempt], tmp_path: Path
+) -> None:
+    attempt().run(request(), RECORDING)
+    pid = engine.pid
+    (tmp_path / "bad.wav").write_bytes(b"RIFF" + bytes(100))
+    with pytest.raises(AudioUnreadable):
+        attempt().run(request(), tmp_path / "bad.wav")
+    with pytest.raises(ModelUnavailable, match=r"could not be fetched|not on this machine"):
+        attempt().run(request("tiny"), RECORDING)
+    assert engine.pid == pid
+    assert attempt().run(request(), RECORDING).language == "fr"
+
+
+@pytest.mark.parametrize(
+    ("sent", "error", "said"),
+    [
+        (signal.SIGKILL, EngineOutOfMemory, "memory"),
+        (signal.SIGSEGV, EngineDied, "SIGSEGV"),
+        (signal.SIGTERM, EngineDied, "SIGTERM"),
+    ],
+)
+def test_a_dying_engine_is_noticed_at_once_and_the_next_job_runs(
+    engine: EngineProcess, attempt: Callable[..., Attempt], sent: signal.Signals, error: type[Exception], said: str
+) -> None:
+    def die(stage: str, share: float) -> None:
+        assert engine.pid
+        os.kill(engine.pid, sent)
+
+    begun = time.monotonic()
+    with pytest.raises(error, match=said):
+        attempt(die).run(request(), DATA / "exact-en-1.wav")
+    assert time.monotonic() - begun < 30
+    assert engine.pid is None
+    assert attempt().run(request(), RECORDING).language == "fr"
+
+
+def test_an_engine_that_hangs_is_killed_when_its_time_is_over(
+    engine: EngineProcess, attempt: Callable[..., Attempt]
+) -> None:
+    attempt().run(request(), RECORDING)
+    pid = engine.pid
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(TimeLimitExceeded):
+        attempt(time_limit_base=0.5, time_limit_factor=0).run(request(), RECORDING)
+    assert not alive(pid)
+    assert attempt().run(request(), RECORDING).language == "fr"
+
+
+def test_the_time_limit_grows_with_the_recording(attempt: Callable[..., Attempt]) -> None:
+    made = attempt(time_limit_base=10, time_limit_factor=2, model_load_limit=100)
+    for stage, allowed in (("loading", 10 + 2 * 60 + 100), ("transcribing", 10 + 2 * 60)):
+        made._follow({"event": "stage", "stage": stage, "duration": 60.0})
+        assert made._deadline - time.monotonic() == pytest.approx(allowed, abs=1)
+
+
+def test_a_worker_that_must_stop_gives_the_job_back(engine: EngineProcess, attempt: Callable[..., Attempt]) -> None:
+    attempt().run(request(), RECORDING)
+    pid = engine.pid
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(GivenBack):
+        attempt(must_stop=lambda: True).run(request(), RECORDING)
+    assert not alive(pid)
+
+
+def test_an_engine_killed_between_jobs_is_started_again(engine: EngineProcess, attempt: Callable[..., Attempt]) -> None:
+    attempt().run(request(), RECORDING)
+    assert engine.pid
+    os.kill(engine.pid, signal.SIGKILL)
+    assert eventually(lambda: engine.pid is None)
+    assert attempt().run(request(), RECORDING).language == "fr"
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_the_engine_does_not_outlive_a_killed_worker(model_dir: Path, busy: bool) -> None:
+    script = f"""
+import os, sys, time
+from worker.engine_process import EngineProcess
+engine = EngineProcess()
+job = {{"path": {str(RECORDING)!r}, "engine": "faster-whisper", "model": "mini", "language": None}}
+engine.send(job)
+while {not busy} and engine.event(time.monotonic() + 60)["event"] != "done":
+    pass
+print(engine.pid, flush=True)
+time.sleep(60)
+"""
+    environment = {**os.environ, "STENO_LOCAL_MODELS": f"faster-whisper:{MODEL}={model_dir}"}
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment) as worker:
+        assert worker.stdout
+        pid = int(worker.stdout.readline())
+        assert alive(pid)
+        worker.kill()
+        assert eventually(lambda: not alive(pid))
+
+
+def test_what_a_library_prints_is_not_taken_for_an_event() -> None:
+    script = """
+import os
+from worker import horse
+from steno.jobs.errors import ModelUnavailable
+
+def chatty(*options):
+    print('{"event": "done"}', flush=True)
+    os.write(1, b'{"event": "done"}\\n')
+    raise ModelUnavailable("no")
+
+horse.load_engine = chatty
+horse.main()
+"""
+    job = {"path": str(RECORDING), "engine": "faster-whisper", "model": "tiny", "language": None}
+    run = subprocess.run([sys.executable, "-c", script], input=json.dumps(job) + "\n", capture_output=True, text=True)
+    assert [json.loads(line)["event"] for line in run.stdout.splitlines()] == ["stage", "failed"]

@@ -1,0 +1,137 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import DATA, MODEL, MakeSettings
+from steno.config import Settings
+from steno.engines import ENGINES, installed_engines
+from steno.jobs.errors import EngineUnavailable, ModelUnavailable
+from steno.jobs.options import Options
+from steno.transcript import Transcript
+from steno.transcript.model import faults, segment_from_dict
+from worker.engines import load_engine
+from worker.horse import Models, listen
+
+EXACT = sorted(path.name for path in DATA.glob("exact-*"))
+HUMAN = DATA.parent.parent / "examples" / "two-cities-20s.flac"
+
+
+def hear(models: Models, path: Path, engine: str, model: str, language: str | None = None) -> Transcript:
+    job = {"path": str(path), "engine": engine, "model": model, "language": language}
+    *others, done = listen(job, models)
+    segments = tuple(segment_from_dict(event["segment"]) for event in others if event["event"] == "segment")
+    return Transcript(
+        " ".join(segment.text for segment in segments),
+        done["language"],
+        done["language_probability"],
+        done["duration"],
+        engine,
+        model,
+        segments,
+        tuple(done["warnings"]),
+    )
+
+
+def plain(transcript: Transcript) -> list[str]:
+    return [re.sub(r"\W", "", word.text).lower() for segment in transcript.segments for word in segment.words]
+
+
+@pytest.fixture(scope="module")
+def models(model_dir: Path) -> Models:
+    return Models(Settings(local_models=(f"faster-whisper:{MODEL}={model_dir}",), upload_dir=Path("/nowhere")))
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_faster_whisper_hears_every_word_of_a_known_recording(models: Models, truth: dict[str, Any], name: str) -> None:
+    heard = hear(models, DATA / name, "faster-whisper", MODEL)
+    known = truth[name]
+    assert plain(heard) == [word["word"] for word in known["words"]]
+    assert heard.language == known["language"]
+    assert heard.language_probability is not None
+    assert heard.language_probability > 0.5
+    assert heard.duration == pytest.approx(known["duration"], abs=0.1)
+    assert faults(heard) == []
+    words = [word for segment in heard.segments for word in segment.words]
+    errors = sorted(abs(w.start - k["start"]) for w, k in zip(words, known["words"], strict=True))
+    assert errors[len(errors) // 2] < 0.25
+    assert all(word.confidence is not None and 0 < word.confidence <= 1 for word in words)
+
+
+@pytest.mark.parametrize("name", ["silence.wav", "noise.flac"])
+@pytest.mark.parametrize("engine", installed_engines())
+def test_silence_and_noise_are_an_empty_transcript(models: Models, name: str, engine: str) -> None:
+    heard = hear(models, DATA / name, engine, MODEL if engine == "faster-whisper" else "en-us")
+    assert heard.text == ""
+    assert heard.segments == ()
+    assert heard.duration == pytest.approx(20.0)
+
+
+def test_a_given_language_is_used_and_has_no_probability(models: Models) -> None:
+    heard = hear(models, DATA / "exact-fr-4.mp3", "faster-whisper", MODEL, "fr")
+    assert (heard.language, heard.language_probability) == ("fr", None)
+
+
+def test_pocketsphinx_hears_a_human_voice_without_any_download(models: Models) -> None:
+    heard = hear(models, HUMAN, "pocketsphinx", "en-us")
+    for phrase in ("best of times", "worst of times", "age of wisdom", "season of light"):
+        assert phrase in heard.text
+    assert faults(heard) == []
+    best = next(word for segment in heard.segments for word in segment.words if word.text == "best")
+    assert 1.2 < best.start < best.end < 3.0
+    assert not re.search(r"[<\[(]", heard.text)
+
+
+def test_the_second_job_finds_its_model_loaded(models: Models) -> None:
+    job = {"path": str(DATA / "exact-fr-5.flac"), "engine": "faster-whisper", "model": MODEL, "language": "fr"}
+    list(listen(job, models))
+    stages = [event["stage"] for event in listen(job, models) if event["event"] == "stage"]
+    assert stages == ["decoding", "transcribing"]
+
+
+def test_every_engine_that_is_installed_is_in_the_table_with_its_code() -> None:
+    assert installed_engines() == ("faster-whisper", "pocketsphinx")
+    assert {name for name, engine in ENGINES.items() if not engine.is_written} == {"whisperx", "timestamped"}
+
+
+def test_an_engine_that_is_not_here_says_how_to_install_it(settings: Settings) -> None:
+    with pytest.raises(EngineUnavailable, match=re.escape("pip install 'steno[whisperx]'")):
+        load_engine("whisperx", "small", settings)
+
+
+def test_an_incomplete_model_folder_names_what_is_missing(make_settings: MakeSettings, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    settings = make_settings(local_models=(f"faster-whisper:half={tmp_path}",))
+    with pytest.raises(ModelUnavailable, match=r"model\.bin, tokenizer\.json"):
+        load_engine("faster-whisper", "half", settings)
+
+
+def test_a_broken_model_folder_is_said_to_be_broken(make_settings: MakeSettings, tmp_path: Path) -> None:
+    for name in ("model.bin", "config.json", "tokenizer.json"):
+        (tmp_path / name).write_text("{}")
+    settings = make_settings(local_models=(f"faster-whisper:broken={tmp_path}",))
+    with pytest.raises(ModelUnavailable, match="could not be loaded"):
+        load_engine("faster-whisper", "broken", settings)
+
+
+def test_a_model_without_a_network_says_what_to_do(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelUnavailable, match="STENO_LOCAL_MODELS"):
+        load_engine("faster-whisper", "tiny", settings)
+
+
+def test_one_engine_process_keeps_two_models_and_lets_the_oldest_go(model_dir: Path) -> None:
+    names = ("a", "b", "c")
+    models = Models(Settings(local_models=tuple(f"faster-whisper:{name}={model_dir}" for name in names)))
+    for name in names:
+        models.get("faster-whisper", name)
+    assert [models.holds("faster-whisper", name) for name in names] == [False, True, True]
+
+
+def test_options_are_what_the_engine_gets(models: Models) -> None:
+    engine = models.get("faster-whisper", MODEL)
+    from worker.audio import Audio
+
+    hearing = engine.transcribe(Audio(DATA / "exact-de-5.flac"), Options("faster-whisper", MODEL, "de"))
+    assert hearing.language == "de"

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SPEC ?= api/tests/test_api.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check contract bench lock clean
+.PHONY: help install demo test check contract bench docs lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ contract: install ## The specification's own tests, or another file of them: mak
 
 bench: install ## Every benchmark, one JSON object a line
 	$(BIN)/python -m benchmarks
+
+docs: install ## Write the tables of docs from the code
+	$(BIN)/python scripts/write_docs.py
 
 lock: ## Write requirements.lock anew from pyproject.toml
 	$(PYTHON) scripts/lock.py

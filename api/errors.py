@@ -111,7 +111,8 @@ def problems(*errors: type[ApiError]) -> dict[int | str, dict[str, Any]]:
         said = " ".join((error.__doc__ or "").split())
         earlier = by_status.get(error.status, {}).get("description")
         description = f"{earlier} Or: {said}" if earlier else said
-        by_status[error.status] = {"model": Problem, "description": description}
+        content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
+        by_status[error.status] = {"description": description, "content": content}
     return by_status
 
 

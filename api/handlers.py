@@ -25,6 +25,9 @@ AppState = Annotated[State, Depends(state_of)]
 def _form() -> dict[str, Any]:
     """The upload form for the API's description; the route reads it as a stream, so FastAPI cannot see it."""
     schema = TranscribeRequest.model_json_schema()
+    for name, told in schema["properties"].items():
+        if "anyOf" in told:  # a form has no null: an optional field is absent or empty
+            schema["properties"][name] = {**told["anyOf"][0], "description": told["description"]}
     file = {"type": "string", "format": "binary", "description": "The recording."}
     schema["properties"] = {"file": file, **schema["properties"]}
     schema["required"] = ["file", *schema["required"]]

@@ -1,0 +1,70 @@
+"""Write the tables of docs/settings.md and docs/errors.md from the code: `make docs`. A test fails when they drift."""
+
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+
+from api.errors import API_ERRORS, ApiError
+from steno.config import Settings
+from steno.jobs.errors import ERRORS, JobError
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def settings_table() -> str:
+    """One row a setting, in the order of steno/config.py."""
+    rows = [_setting_row(field) for field in Settings.model_fields.values()]
+    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
+
+
+def _setting_row(field: FieldInfo) -> str:
+    default = field.get_default()
+    if isinstance(default, frozenset | tuple):
+        default = ",".join(sorted(default))
+    shown = f"`{default}`" if default not in (None, "") else "–"
+    return f"| `{field.validation_alias}` | {shown} | {field.description} |"
+
+
+def job_errors_table() -> str:
+    """One row for each way a job fails."""
+    rows = [f"| `{code}` | {'yes' if error.retryable else 'no'} | {_said(error)} |" for code, error in ERRORS.items()]
+    return "\n".join(["| `error_code` | tried again | what it means and what to do |", "|---|---|---|", *rows])
+
+
+def api_errors_table() -> str:
+    """One row for each way a request fails."""
+    rows = [f"| {error.status} | `{error.code}` | {_said(error)} |" for error in API_ERRORS]
+    return "\n".join(["| status | `code` | what it means and what to do |", "|---|---|---|", *rows])
+
+
+def _said(error: type[ApiError] | type[JobError]) -> str:
+    return " ".join((error.__doc__ or "").split())
+
+
+TABLES = {
+    "settings.md": {"settings": settings_table},
+    "errors.md": {"requests": api_errors_table, "jobs": job_errors_table},
+}
+
+
+def filled(text: str, tables: dict[str, str]) -> str:
+    """The page with each table between its two marks replaced."""
+    for name, table in tables.items():
+        begin, end = f"<!-- {name}: written by `make docs` -->", f"<!-- {name}: end -->"
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        text = f"{before}{begin}\n{table}\n{end}{after}"
+    return text
+
+
+def pages() -> dict[Path, str]:
+    """Every page with tables, as it should read."""
+    return {
+        DOCS / page: filled((DOCS / page).read_text(), {name: table() for name, table in tables.items()})
+        for page, tables in TABLES.items()
+    }
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text)

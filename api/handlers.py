@@ -52,17 +52,18 @@ async def upload_and_transcribe(request: Request) -> Response:
     intake = Intake(state.settings, state.storage)
     try:
         got = await intake.receive(request)
-        await asyncio.shield(
-            asyncio.to_thread(
-                submit, state.storage, state.queue, got.upload, got.job_id, got.audio, got.filename, got.options
-            )
-        )
     except ClientDisconnect:
         await intake.discard()
         return Response(status_code=400)  # nobody is there to read it
     except BaseException:
-        await asyncio.shield(intake.discard())
+        await intake.discard()
         raise
+    # From here on `submit` leaves a whole job or nothing, even if this request is cancelled meanwhile.
+    await asyncio.shield(
+        asyncio.to_thread(
+            submit, state.storage, state.queue, got.upload, got.job_id, got.audio, got.filename, got.options
+        )
+    )
     return JSONResponse(TranscribeResponse(job_id=got.job_id).model_dump())
 
 
@@ -82,7 +83,7 @@ async def get_job_status(job_id: str, request: Request) -> Response:
     summary="Fetch a transcript in a format",
     responses={
         200: {"content": {writer.media_type.partition(";")[0]: {} for writer in WRITERS.values()}},
-        **problems(errors.JobNotFound, errors.FormatNotFound, errors.NotFinished),
+        **problems(errors.JobNotFound, errors.FormatNotFound, errors.NotFinished, errors.QueueUnavailable),
     },
 )
 async def get_transcript(job_id: str, format: str, state: AppState) -> Response:

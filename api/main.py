@@ -1,5 +1,6 @@
 """Build the API: `uvicorn api.main:app`, or gunicorn with uvicorn's worker class."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -31,6 +32,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.state.steno = state
+    # One line a malformed body would let any client flood the log.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     install_error_handlers(app)
     app.include_router(router)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)

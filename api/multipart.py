@@ -14,7 +14,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from api.errors import InvalidField, MalformedUpload, UploadTooSlow
+from api.errors import FileTooLarge, InvalidField, MalformedUpload, UploadTooSlow
 
 _MAX_PARTS: Final = 100
 _MAX_FIELD_BYTES: Final = 64 * 1024
@@ -100,16 +100,21 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
-async def multipart_events(request: Request, idle_limit: float, time_limit: float) -> AsyncIterator[Event]:
-    """The events of a request's form. Limits are in seconds: between two chunks, and for the whole body.
+async def multipart_events(
+    request: Request, idle_limit: float, time_limit: float, most_bytes: int
+) -> AsyncIterator[Event]:
+    """The events of a request's form. Limits are in seconds, between two chunks and for the whole body, and in bytes.
 
-    Raises MalformedUpload, InvalidField, UploadTooSlow, and starlette's ClientDisconnect.
+    Raises MalformedUpload, InvalidField, UploadTooSlow, FileTooLarge, and starlette's ClientDisconnect.
     """
     events = _Events()
     parser = _parser(request, events)
     chunks = aiter(request.stream())
     deadline = time.monotonic() + time_limit
     while (chunk := await _next_chunk(chunks, idle_limit, deadline)) is not None:
+        most_bytes -= len(chunk)
+        if most_bytes < 0:
+            raise FileTooLarge("The form and its file are together too large for this server.")
         try:
             parser.write(chunk)
         except FormParserError as error:

@@ -53,7 +53,8 @@ class State:
         return self._offered
 
     async def close(self) -> None:
-        for client in list(self._clients.values()):
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
             await client.aclose()
         self.queue.redis.close()
 

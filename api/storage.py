@@ -20,6 +20,8 @@ from steno.jobs.options import OptionRefused, Options, resolve
 from steno.storage import Storage, Upload
 
 _BATCH_BYTES: Final = 1 << 20
+_BATCH_CHUNKS: Final = 1024
+"""A client may send byte by byte, and each chunk costs memory of its own beside its bytes."""
 _SNIFFED_BYTES: Final = 8192
 _FORM_BYTES: Final = 1 << 20
 """Room that fields and boundaries may take in a request beside its file."""
@@ -72,7 +74,7 @@ class Writer:
                 self._sniff()
         self._batch.append(data)
         self._batched += len(data)
-        if self._batched >= _BATCH_BYTES:
+        if self._batched >= _BATCH_BYTES or len(self._batch) >= _BATCH_CHUNKS:
             await self._flush()
 
     async def finish(self) -> None:
@@ -86,6 +88,8 @@ class Writer:
         """Wait for the batch under way, if any, so that nothing is written after this."""
         if self._writing is not None:
             await asyncio.wait([self._writing])
+            if not self._writing.cancelled():
+                self._writing.exception()  # looked at, so that asyncio does not log it as forgotten
             self._writing = None
 
     async def _flush(self) -> None:
@@ -129,7 +133,8 @@ class Intake:
         """
         name, value, in_file = "", bytearray(), False
         limits = self.settings.upload_idle_limit, self.settings.upload_time_limit
-        async for event in multipart_events(request, *limits):
+        most_bytes = self.settings.max_file_size + _FORM_BYTES
+        async for event in multipart_events(request, *limits, most_bytes):
             match event:
                 case PartBegin(name, filename):
                     value, in_file = bytearray(), filename is not None
@@ -148,11 +153,16 @@ class Intake:
         return Received(self._job_id, self.upload, self._audio, self._filename, self._options())
 
     async def discard(self) -> None:
-        """Remove the partial recording. Safe to call twice."""
-        if self._writer is not None:
-            await self._writer.abandon()
-        if self.upload is not None:
-            await asyncio.to_thread(self.upload.discard)
+        """Remove the partial recording. Safe to call twice, and done even where the server is stopping."""
+        try:
+            if self._writer is not None:
+                await self._writer.abandon()
+            if self.upload is not None:
+                await asyncio.to_thread(self.upload.discard)
+        except asyncio.CancelledError:
+            if self.upload is not None:
+                self.upload.discard()  # here and now: a loop that ends comes back from no await
+            raise
 
     async def _begin_file(self, name: str, filename: str) -> None:
         if name != "file":
@@ -182,7 +192,7 @@ def _extension(filename: str, settings: Settings) -> str:
     extension = filename.rpartition(".")[2].lower() if "." in filename else ""
     if extension not in settings.allowed_formats:
         accepted = ", ".join(sorted(settings.allowed_formats))
-        shown = f"'.{extension[:20]}'" if extension else "a file without extension"
+        shown = f"'.{extension[:20]}'" if extension else "(the file's name has no extension)"
         raise UnsupportedFormat(f"Unsupported format {shown}; this server accepts {accepted}.")
     return extension
 

@@ -21,7 +21,7 @@ def _setting_row(field: FieldInfo) -> str:
     default = field.get_default()
     if isinstance(default, frozenset | tuple):
         default = ",".join(sorted(default))
-    shown = f"`{default}`" if default not in (None, "") else "–"
+    shown = f"`{default}`" if default not in (None, "") else "-"
     return f"| `{field.validation_alias}` | {shown} | {field.description} |"
 
 

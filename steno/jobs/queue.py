@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from redis import Redis
 from redis.backoff import ConstantBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from rq import Queue
 from rq.exceptions import DuplicateJobError, NoSuchJobError
@@ -107,7 +107,7 @@ class JobQueue:
         self.settle(job_id)
         try:
             Job.fetch(job_id, connection=self.redis, serializer=JSONSerializer).delete()
-        except (NoSuchJobError, ValueError, KeyError, TypeError):
+        except (NoSuchJobError, ResponseError, ValueError, KeyError, TypeError):
             self.redis.delete(job_key(job_id))
 
     def unfinished(self) -> set[str]:

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import shutil
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -46,13 +47,19 @@ class LocalUpload:
         self._folder = folder
         self._target = folder / audio
         self._partial = folder / (audio + _PARTIAL)
+        self._handle = -1
+        self._lock = threading.RLock()  # a discard waits for the write under way, in whichever thread
         with _full_means_full():
             folder.mkdir(parents=True)
-            self._handle = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            try:
+                self._handle = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            except OSError:
+                folder.rmdir()
+                raise
 
     def write(self, buffers: Sequence[memoryview]) -> None:
         pending = list(buffers)
-        with _full_means_full():
+        with self._lock, _full_means_full():
             while pending:
                 written = os.writev(self._handle, pending[:_MAX_BUFFERS])
                 self.size += written
@@ -62,20 +69,21 @@ class LocalUpload:
                     pending[0] = pending[0][written:]
 
     def sync(self) -> None:
-        with _full_means_full():
+        with self._lock, _full_means_full():
             os.fsync(self._handle)
 
     def commit(self) -> None:
         self.sync()
-        with _full_means_full():
+        with self._lock, _full_means_full():
             self._close()
             self._partial.rename(self._target)
             _sync_folder(self._folder)
             _sync_folder(self._folder.parent)
 
     def discard(self) -> None:
-        self._close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        with self._lock:
+            self._close()
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _close(self) -> None:
         handle, self._handle = self._handle, -1
@@ -90,7 +98,8 @@ class LocalStorage:
         self.root = root
 
     def free_bytes(self) -> int | None:
-        self.root.mkdir(parents=True, exist_ok=True)
+        with _full_means_full():
+            self.root.mkdir(parents=True, exist_ok=True)
         return shutil.disk_usage(self.root).free
 
     def create(self, job_id: str, audio: str) -> LocalUpload:

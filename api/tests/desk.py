@@ -1,0 +1,89 @@
+"""Jobs in every state, made the way API, worker and accidents make them."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from redis import Redis
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
+
+from steno.config import Settings
+from steno.jobs.options import Options
+from steno.jobs.queue import JobQueue, job_key
+from steno.jobs.record import ERROR, TRANSCRIPT, error_record
+from steno.jobs.submit import submit
+from steno.storage import LocalStorage
+from steno.transcript import Segment, Transcript, Word
+
+HEARD: Final = Transcript(
+    text="Good morning. Tea & <cake>?",
+    language="en",
+    language_probability=0.98,
+    duration=4.0,
+    engine="whisperx",
+    model="small",
+    segments=(
+        Segment(0, 0.5, 1.25, "Good morning.", 0.9, None, (Word("Good", 0.5, 0.75, 0.9), Word("morning.", 0.75, 1.25))),
+        Segment(
+            1,
+            2.0,
+            3.5,
+            "Tea & <cake>?",
+            None,
+            None,
+            (Word("Tea", 2.0, 2.5), Word("&", 2.5, 3.0), Word("<cake>?", 3, 3.5)),
+        ),
+    ),
+    warnings=("It was short.",),
+)
+
+
+@dataclass
+class Desk:
+    """Where a test takes its jobs from."""
+
+    settings: Settings
+    redis: Redis
+    queue: JobQueue = field(init=False)
+    storage: LocalStorage = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.queue = JobQueue(self.settings, self.redis)
+        self.storage = LocalStorage(self.settings.upload_dir)
+
+    def queued(self, job_id: str = "job", engine: str = "whisperx") -> str:
+        upload = self.storage.create(job_id, "audio.wav")
+        upload.write([memoryview(b"RIFF")])
+        submit(self.storage, self.queue, upload, job_id, "audio.wav", "talk.wav", Options(engine, "small"))
+        return job_id
+
+    def started(self, **told: Any) -> str:
+        """With a worker, which tells this of it."""
+        job_id = self.queued()
+        job = self._rq(job_id)
+        job.meta.update(told)
+        job.save_meta()  # type: ignore[no-untyped-call]
+        job.set_status(JobStatus.STARTED)
+        return job_id
+
+    def finished(self) -> str:
+        job_id = self.queued()
+        self.storage.put(job_id, TRANSCRIPT, HEARD.to_dict())
+        return self.rq_says(job_id, JobStatus.FINISHED)
+
+    def failed(self, code: str = "audio_empty", message: str = "The recording holds no sound.") -> str:
+        job_id = self.queued()
+        self.storage.put(job_id, ERROR, error_record(code, message, 2))
+        return self.rq_says(job_id, JobStatus.FAILED)
+
+    def rq_says(self, job_id: str, status: JobStatus) -> str:
+        self._rq(job_id).set_status(status)
+        return job_id
+
+    def forgotten(self, job_id: str) -> str:
+        """Redis came back without it."""
+        self.redis.delete(job_key(job_id))
+        return job_id
+
+    def _rq(self, job_id: str) -> Job:
+        return Job.fetch(job_id, connection=self.redis, serializer=JSONSerializer)

@@ -1,0 +1,86 @@
+"""The last step of an upload: storage first, then Redis; when either fails, nothing is left in both."""
+
+import resource
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+
+from api.tests.desk import Desk
+from api.tests.server import kernel_limit
+from conftest import MakeSettings, free_port
+from steno.config import Settings
+from steno.jobs.options import Options
+from steno.jobs.queue import UNFINISHED, JobQueue, queue_name
+from steno.jobs.record import REQUEST, JobRequest
+from steno.jobs.submit import submit
+from steno.storage import LocalStorage, StorageFull
+
+
+def assert_nothing_left(desk: Desk) -> None:
+    assert list(desk.storage.root.iterdir()) == []
+    assert desk.redis.keys("rq:job:*") == []
+    assert desk.queue.unfinished() == set()
+
+
+def test_a_job_that_was_submitted_is_in_storage_and_in_its_queue(desk: Desk) -> None:
+    job_id = desk.queued(engine="timestamped")
+    assert desk.queue.queue("timestamped").get_job_ids() == [job_id]
+    assert desk.queue.unfinished() == {job_id}
+    request = JobRequest.from_dict(desk.storage.get(job_id, REQUEST) or {})
+    assert (request.engine, request.model, request.size, request.filename) == ("timestamped", "small", 4, "talk.wav")
+
+
+class Watchful(JobQueue):
+    """A queue that looks at what is in storage when a job comes."""
+
+    def __init__(self, settings: Settings, redis: Redis, storage: LocalStorage) -> None:
+        super().__init__(settings, redis)
+        self.storage, self.saw = storage, list[tuple[bool, bool]]()
+
+    def enqueue(self, request: JobRequest) -> bool:
+        has = self.storage.has
+        self.saw.append((has(request.job_id, request.audio), has(request.job_id, REQUEST)))
+        return super().enqueue(request)
+
+
+def test_recording_and_request_are_stored_before_a_worker_can_hear_of_them(desk: Desk) -> None:
+    watchful = Watchful(desk.settings, desk.redis, desk.storage)
+    desk.queue = watchful
+    desk.queued()
+    assert watchful.saw == [(True, True)]
+
+
+def test_nothing_is_left_when_redis_is_gone(desk: Desk, make_settings: MakeSettings) -> None:
+    dead = JobQueue(make_settings(redis_url=f"redis://127.0.0.1:{free_port()}"))
+    upload = desk.storage.create("job", "audio.wav")
+    with pytest.raises(RedisError):
+        submit(desk.storage, dead, upload, "job", "audio.wav", "talk.wav", Options("whisperx", "small"))
+    assert_nothing_left(desk)
+
+
+def test_nothing_is_left_when_redis_takes_half_of_a_job(desk: Desk) -> None:
+    desk.redis.set(f"rq:queue:{queue_name('whisperx')}", "not a list")
+    with pytest.raises(RedisError):
+        desk.queued()
+    assert_nothing_left(desk)
+    assert not desk.redis.exists(UNFINISHED)
+
+
+def test_nothing_is_left_when_the_request_does_not_fit_on_the_disk(desk: Desk) -> None:
+    with kernel_limit(resource.RLIMIT_FSIZE, 10), pytest.raises(StorageFull):
+        desk.queued()
+    assert_nothing_left(desk)
+
+
+def test_nothing_is_left_when_the_recording_cannot_even_be_begun(desk: Desk) -> None:
+    with kernel_limit(resource.RLIMIT_NOFILE, 3), pytest.raises(OSError):
+        desk.storage.create("job", "audio.wav")
+    assert_nothing_left(desk)
+
+
+def test_a_job_submitted_twice_is_queued_once(desk: Desk) -> None:
+    job_id = desk.queued()
+    request = JobRequest.from_dict(desk.storage.get(job_id, REQUEST) or {})
+    assert not desk.queue.enqueue(request)
+    assert desk.queue.queue("whisperx").get_job_ids() == [job_id]

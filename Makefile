@@ -21,7 +21,7 @@ demo: install ## Send a recording of a human voice through the running service
 	$(BIN)/python scripts/demo.py
 
 test: install ## Every test that needs no torch
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: install ## ruff and strict mypy
 	$(BIN)/ruff check

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from api.errors import install_error_handlers
-from api.handlers import router
+from api.handlers import polled, router
 from api.state import State
 from steno import __version__
 from steno.config import Settings, load_settings
@@ -35,6 +35,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # One line a malformed body would let any client flood the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     install_error_handlers(app)
+    app.include_router(polled)
     app.include_router(router)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     return app

@@ -4,9 +4,7 @@ The parser cuts each chunk from the network into events; file content stays a vi
 Format: RFC 7578.
 """
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +12,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from api.errors import FileTooLarge, InvalidField, MalformedUpload, UploadTooSlow
+from api.errors import FileTooLarge, InvalidField, MalformedUpload
 
 _MAX_PARTS: Final = 100
 _MAX_FIELD_BYTES: Final = 64 * 1024
@@ -91,27 +89,23 @@ class _Events:
     def on_end(self) -> None:
         self.ended = True
 
-    def take(self) -> Iterator[Event]:
+    def take(self) -> list[Event]:
         ready, self.ready = self.ready, []
-        yield from ready
+        return ready
 
 
 def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
-async def multipart_events(
-    request: Request, idle_limit: float, time_limit: float, most_bytes: int
-) -> AsyncIterator[Event]:
-    """The events of a request's form. Limits are in seconds, between two chunks and for the whole body, and in bytes.
+async def multipart_events(request: Request, most_bytes: int) -> AsyncIterator[list[Event]]:
+    """The events of a request's form, those of one network chunk at a time.
 
-    Raises MalformedUpload, InvalidField, UploadTooSlow, FileTooLarge, and starlette's ClientDisconnect.
+    Raises MalformedUpload, InvalidField, FileTooLarge for a body over `most_bytes`, and starlette's ClientDisconnect.
     """
     events = _Events()
     parser = _parser(request, events)
-    chunks = aiter(request.stream())
-    deadline = time.monotonic() + time_limit
-    while (chunk := await _next_chunk(chunks, idle_limit, deadline)) is not None:
+    async for chunk in request.stream():
         most_bytes -= len(chunk)
         if most_bytes < 0:
             raise FileTooLarge("The form and its file are together too large for this server.")
@@ -119,8 +113,7 @@ async def multipart_events(
             parser.write(chunk)
         except FormParserError as error:
             raise MalformedUpload(f"The multipart body is malformed: {error}.") from error
-        for event in events.take():
-            yield event
+        yield events.take()
     if not events.ended:
         raise MalformedUpload("The multipart body is empty or ends before its closing boundary; send the form again.")
 
@@ -139,14 +132,6 @@ def _parser(request: Request, events: _Events) -> MultipartParser:
         return MultipartParser(options[b"boundary"], callbacks)  # type: ignore[arg-type]
     except FormParserError as error:
         raise MalformedUpload(f"The boundary is malformed: {error}.") from error
-
-
-async def _next_chunk(chunks: AsyncIterator[bytes], idle_limit: float, deadline: float) -> bytes | None:
-    try:
-        async with asyncio.timeout(min(idle_limit, deadline - time.monotonic())):
-            return await anext(chunks, None)
-    except TimeoutError as error:
-        raise UploadTooSlow from error
 
 
 __all__ = ["ClientDisconnect", "Event", "PartBegin", "PartData", "PartEnd", "multipart_events"]

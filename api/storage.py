@@ -4,6 +4,7 @@ One write, no spool, no copy: while a thread writes one batch of chunks, the eve
 """
 
 import asyncio
+import time
 import uuid
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,14 +13,14 @@ import filetype
 from fastapi import Request
 from pydantic import ValidationError
 
-from api.errors import EmptyFile, FileTooLarge, InvalidField, NotAudio, OutOfSpace, UnsupportedFormat
+from api.errors import EmptyFile, FileTooLarge, InvalidField, NotAudio, OutOfSpace, UnsupportedFormat, UploadTooSlow
 from api.models import TranscribeRequest
-from api.multipart import PartBegin, PartData, PartEnd, multipart_events
+from api.multipart import Event, PartBegin, PartData, PartEnd, multipart_events
 from steno.config import Settings
 from steno.jobs.options import OptionRefused, Options, resolve
 from steno.storage import Storage, Upload
 
-_BATCH_BYTES: Final = 1 << 20
+_BATCH_BYTES: Final = 1 << 19
 _BATCH_CHUNKS: Final = 1024
 """A client may send byte by byte, and each chunk costs memory of its own beside its bytes."""
 _SNIFFED_BYTES: Final = 8192
@@ -44,7 +45,7 @@ def refuse_early(request: Request, settings: Settings, storage: Storage) -> None
     length = request.headers.get("content-length", "")
     announced = int(length) if length.isascii() and length.isdigit() else 0
     if announced > settings.max_file_size + _FORM_BYTES:
-        raise _too_large(settings)
+        raise FileTooLarge(f"File too large; this server accepts at most {settings.max_file_size} bytes.")
     free = storage.free_bytes()
     if free is not None and free < max(announced, _FORM_BYTES):
         raise OutOfSpace
@@ -63,17 +64,20 @@ class Writer:
         self._sniffed = False
         self.size = 0
 
-    async def write(self, data: memoryview, settings: Settings) -> None:
-        """Take a chunk. Raises FileTooLarge at the first byte over the limit, NotAudio, StorageFull."""
+    def take(self, data: memoryview) -> None:
+        """Take a chunk. Raises FileTooLarge at the first byte over the limit, NotAudio."""
         self.size += len(data)
         if self.size > self._largest:
-            raise _too_large(settings)
+            raise FileTooLarge(f"File too large; this server accepts at most {self._largest} bytes.")
         if not self._sniffed:
             self._head += data[: _SNIFFED_BYTES - len(self._head)]
             if len(self._head) >= _SNIFFED_BYTES:
                 self._sniff()
         self._batch.append(data)
         self._batched += len(data)
+
+    async def flush_if_due(self) -> None:
+        """Hand over what gathered, if it is enough to be worth a write. Raises StorageFull."""
         if self._batched >= _BATCH_BYTES or len(self._batch) >= _BATCH_CHUNKS:
             await self._flush()
 
@@ -112,6 +116,24 @@ class Writer:
             raise NotAudio(f"The file's content is {kind.mime}, not audio, whatever its name says.")
 
 
+class Patience:
+    """The time limits of an upload: for a pause, and for the whole. One timer, moved at most some times a second."""
+
+    def __init__(self, timer: asyncio.Timeout, idle_limit: float, time_limit: float) -> None:
+        self._timer = timer
+        self._idle_limit = idle_limit
+        self._deadline = time.monotonic() + time_limit
+        self._next_move = 0.0
+
+    def renew(self) -> None:
+        """Something arrived: the pause begins anew."""
+        now = time.monotonic()
+        if now >= self._next_move:
+            loop_now = asyncio.get_running_loop().time()
+            self._timer.reschedule(loop_now + min(self._idle_limit, self._deadline - now))
+            self._next_move = now + min(self._idle_limit / 8, 0.25)
+
+
 @dataclass
 class Intake:
     """Receives one form. `discard` removes what it stored, whatever state it is in."""
@@ -124,6 +146,9 @@ class Intake:
     _audio: str = ""
     _filename: str = ""
     _writer: Writer | None = None
+    _part: str = ""
+    _in_file: bool = False
+    _value: bytearray = field(default_factory=bytearray)
 
     async def receive(self, request: Request) -> Received:
         """The form's file, in storage but not committed, and its options.
@@ -131,26 +156,36 @@ class Intake:
         Raises the ApiErrors of a bad form, StorageFull, and starlette's ClientDisconnect. Field order does not matter;
         whatever can be refused before the file is stored is.
         """
-        name, value, in_file = "", bytearray(), False
-        limits = self.settings.upload_idle_limit, self.settings.upload_time_limit
-        most_bytes = self.settings.max_file_size + _FORM_BYTES
-        async for event in multipart_events(request, *limits, most_bytes):
-            match event:
-                case PartBegin(name, filename):
-                    value, in_file = bytearray(), filename is not None
-                    if filename is not None:
-                        await self._begin_file(name, filename)
-                case PartData(data) if in_file and self._writer:
-                    await self._writer.write(data, self.settings)
-                case PartData(data):
-                    value += data
-                case PartEnd() if in_file and self._writer:
-                    await self._writer.finish()
-                case PartEnd():
-                    self.fields[name] = value.decode("utf-8", "replace")
+        try:
+            async with asyncio.timeout(None) as timer:
+                patience = Patience(timer, self.settings.upload_idle_limit, self.settings.upload_time_limit)
+                patience.renew()
+                async for events in multipart_events(request, self.settings.max_file_size + _FORM_BYTES):
+                    patience.renew()
+                    for event in events:
+                        await self._follow(event)
+                    if self._writer is not None:
+                        await self._writer.flush_if_due()
+        except TimeoutError as error:
+            raise UploadTooSlow from error
         if self.upload is None:
             raise _invalid("file", "Field required")
         return Received(self._job_id, self.upload, self._audio, self._filename, self._options())
+
+    async def _follow(self, event: Event) -> None:
+        match event:
+            case PartData(data) if self._in_file and self._writer:
+                self._writer.take(data)
+            case PartData(data):
+                self._value += data
+            case PartBegin(name, filename):
+                self._part, self._value, self._in_file = name, bytearray(), filename is not None
+                if filename is not None:
+                    await self._begin_file(name, filename)
+            case PartEnd() if self._in_file and self._writer:
+                await self._writer.finish()
+            case PartEnd():
+                self.fields[self._part] = self._value.decode("utf-8", "replace")
 
     async def discard(self) -> None:
         """Remove the partial recording. Safe to call twice, and done even where the server is stopping."""
@@ -195,10 +230,6 @@ def _extension(filename: str, settings: Settings) -> str:
         shown = f"'.{extension[:20]}'" if extension else "(the file's name has no extension)"
         raise UnsupportedFormat(f"Unsupported format {shown}; this server accepts {accepted}.")
     return extension
-
-
-def _too_large(settings: Settings) -> FileTooLarge:
-    return FileTooLarge(f"File too large; this server accepts at most {settings.max_file_size} bytes.")
 
 
 def _invalid(field_name: str, message: str) -> InvalidField:

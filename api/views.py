@@ -1,6 +1,8 @@
 """What a job looks like from outside: RQ's account of where it is, storage's account of what came of it."""
 
 import asyncio
+import json
+from dataclasses import dataclass
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -12,8 +14,21 @@ from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, Status
 from steno.storage import Storage, is_job_id
 
 
-async def job_view(state: State, job_id: str) -> dict[str, Any]:
-    """The fields of models.JobStatus, as plain data. One read from Redis for a job that is not over.
+@dataclass(frozen=True)
+class JobView:
+    """The fields of models.JobStatus but for `result`, which stays the JSON that storage holds: never parsed to be sent."""
+
+    fields: dict[str, Any]
+    result: bytes | None = None
+
+    def json(self) -> bytes:
+        """As one JSON object."""
+        fields = json.dumps(self.fields, ensure_ascii=False, separators=(",", ":")).encode()
+        return b"".join((fields[:-1], b',"result":', self.result or b"null", b"}"))
+
+
+async def job_view(state: State, job_id: str) -> JobView:
+    """Where a job is and what came of it. One read from Redis for a job that is not over.
 
     A job that Redis no longer knows is looked up in storage; so is one that is over, even while Redis is away. Raises
     JobNotFound, and RedisError where the answer needs Redis.
@@ -24,7 +39,7 @@ async def job_view(state: State, job_id: str) -> dict[str, Any]:
         known = parse_state(await state.redis.hmget(job_key(job_id), STATUS_FIELDS))
     except RedisError:
         stored = await asyncio.to_thread(_stored_view, state.storage, job_id, None)
-        if stored is None or stored["status"] == Status.QUEUED:
+        if stored is None or stored.fields["status"] == Status.QUEUED:
             raise
         return stored
     if known is not None and known.status in (Status.QUEUED, Status.STARTED):
@@ -35,7 +50,7 @@ async def job_view(state: State, job_id: str) -> dict[str, Any]:
     return stored
 
 
-async def _waiting_view(state: State, job_id: str, known: JobState) -> dict[str, Any]:
+async def _waiting_view(state: State, job_id: str, known: JobState) -> JobView:
     message = None
     if known.status is Status.QUEUED and known.engine not in await state.offered():
         message = f"No running worker offers the engine '{known.engine}'; the job waits until one does."
@@ -53,7 +68,7 @@ async def _waiting_view(state: State, job_id: str, known: JobState) -> dict[str,
     )
 
 
-def _stored_view(storage: Storage, job_id: str, known: JobState | None) -> dict[str, Any] | None:
+def _stored_view(storage: Storage, job_id: str, known: JobState | None) -> JobView | None:
     request = storage.get(job_id, REQUEST)
     if request is None:
         return None
@@ -64,7 +79,7 @@ def _stored_view(storage: Storage, job_id: str, known: JobState | None) -> dict[
         "engine": request["engine"],
         "attempts": known.attempts if known else 0,
     }
-    if (result := storage.get(job_id, TRANSCRIPT)) is not None:
+    if (result := storage.read(job_id, TRANSCRIPT)) is not None:
         return _view(job_id, Status.FINISHED, result=result, progress=1.0, **times)
     if (error := storage.get(job_id, ERROR)) is not None:
         times |= {"attempts": error["attempts"], "ended_at": error["failed_at"]}
@@ -73,9 +88,9 @@ def _stored_view(storage: Storage, job_id: str, known: JobState | None) -> dict[
     return _view(job_id, Status.QUEUED, stage="queued", **times)
 
 
-def _view(job_id: str, status: Status, **more: Any) -> dict[str, Any]:
+def _view(job_id: str, status: Status, result: bytes | None = None, **more: Any) -> JobView:
     blank = {
-        "result": None, "error": None, "error_code": None, "engine": "", "stage": None, "progress": 0.0, "attempts": 0,
+        "error": None, "error_code": None, "engine": "", "stage": None, "progress": 0.0, "attempts": 0,
         "message": None,
     }  # fmt: skip
-    return {"job_id": job_id, "status": status.value, **blank, **more}
+    return JobView({"job_id": job_id, "status": status.value, **blank, **more}, result)

@@ -153,7 +153,8 @@ def test_tiny_chunks_are_written_before_they_pile_up(settings: Settings) -> None
     async def trickle() -> None:
         writer = Writer(kept, MIB)
         for _ in range(20_000):
-            await writer.write(memoryview(b"x"), settings)
+            writer.take(memoryview(b"x"))
+            await writer.flush_if_due()
         await writer.finish()
 
     asyncio.run(trickle())

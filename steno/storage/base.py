@@ -48,6 +48,9 @@ class Storage(Protocol):
     def put(self, job_id: str, name: str, data: dict[str, Any]) -> None:
         """Write a JSON record atomically and durably, over any earlier one. Raises StorageFull."""
 
+    def read(self, job_id: str, name: str) -> bytes | None:
+        """A JSON record as it was written, unparsed; None if there is none."""
+
     def get(self, job_id: str, name: str) -> dict[str, Any] | None:
         """Read a JSON record; None if there is none."""
 

@@ -16,6 +16,7 @@ from steno.storage.base import StorageFull, is_job_id
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PARTIAL = ".part"
+_WRITEBACK_BYTES = 8 << 20
 _MAX_BUFFERS = min(os.sysconf("SC_IOV_MAX"), 1024)
 
 
@@ -44,6 +45,7 @@ class LocalUpload:
 
     def __init__(self, folder: Path, audio: str) -> None:
         self.size = 0
+        self._begun = 0
         self._folder = folder
         self._target = folder / audio
         self._partial = folder / (audio + _PARTIAL)
@@ -67,6 +69,13 @@ class LocalUpload:
                     written -= len(pending.pop(0))
                 if written:
                     pending[0] = pending[0][written:]
+            self._begin_writeback()
+
+    def _begin_writeback(self) -> None:
+        """Let the disk begin now, so that the sync at the end has little left to wait for."""
+        if self.size - self._begun >= _WRITEBACK_BYTES and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._handle, self._begun, self.size - self._begun, os.POSIX_FADV_DONTNEED)
+            self._begun = self.size
 
     def sync(self) -> None:
         with self._lock, _full_means_full():
@@ -119,12 +128,16 @@ class LocalStorage:
         finally:
             partial.unlink(missing_ok=True)
 
-    def get(self, job_id: str, name: str) -> dict[str, Any] | None:
+    def read(self, job_id: str, name: str) -> bytes | None:
         try:
-            data = json.loads((self._folder(job_id) / name).read_bytes())
+            return (self._folder(job_id) / name).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return data if isinstance(data, dict) else None
+
+    def get(self, job_id: str, name: str) -> dict[str, Any] | None:
+        data = self.read(job_id, name)
+        record: dict[str, Any] | None = None if data is None else json.loads(data)
+        return record
 
     def has(self, job_id: str, name: str) -> bool:
         return (self._folder(job_id) / name).is_file()

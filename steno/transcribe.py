@@ -9,6 +9,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from steno.client import Client, ClientError
 
+_OVER = ("finished", "failed")
+
 
 class Show:
     """The progress of one file on the error stream, so that the transcript alone is on standard output."""
@@ -36,7 +38,7 @@ class Show:
 
     def tell(self, stage: str, share: float) -> None:
         """A stage, and the share of it that is done, 0 to 1. Plain lines come with a new stage, and every tenth of one."""
-        tenths = f" {int(share * 10)}0 %" if 0.1 <= share < 1 else ""
+        tenths = f" {int(share * 10)}0 %" if share >= 0.1 and stage not in _OVER else ""
         if self._bar:
             self._bar.update(self._task, description=f"{self._name}  {stage}", completed=share)
         elif stage + tenths != self._told:

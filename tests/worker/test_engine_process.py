@@ -178,5 +178,11 @@ horse.load_engine = chatty
 horse.main()
 """
     job = {"path": str(RECORDING), "engine": "faster-whisper", "model": "tiny", "language": None}
-    run = subprocess.run([sys.executable, "-c", script], input=json.dumps(job) + "\n", capture_output=True, text=True)
-    assert [json.loads(line)["event"] for line in run.stdout.splitlines()] == ["stage", "failed"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", script], text=True, **pipes) as process:  # type: ignore[call-overload]
+        process.stdin.write(json.dumps(job) + "\n")
+        process.stdin.flush()
+        assert [json.loads(process.stdout.readline())["event"] for _ in range(2)] == ["stage", "failed"]
+        said, logged = process.communicate(timeout=20)  # its input ends, and so does the process
+    assert said == ""
+    assert logged.count('{"event": "done"}') == 2

@@ -162,3 +162,24 @@ def test_stereo_is_heard_from_both_sides(tmp_path: Path) -> None:
         out.mux(stream.encode(frame))
     (tmp_path / "a.wav").write_bytes(buffer.getvalue())
     assert np.abs(Audio(tmp_path / "a.wav").array()).max() > 0.1
+
+
+def test_stretches_are_the_recording_cut_in_its_pauses() -> None:
+    whole = Audio(DATA / "exact-en-1.wav").array()
+    audio = Audio(DATA / "exact-en-1.wav")
+    stretches = list(audio.stretches(3.0))
+    assert np.array_equal(np.concatenate([samples for _, samples in stretches]), whole)
+    assert all(samples.size <= 3 * SAMPLE_RATE for _, samples in stretches)
+    ends = [start + samples.size / SAMPLE_RATE for start, samples in stretches]
+    assert [start for start, _ in stretches] == pytest.approx([0.0, *ends[:-1]])
+    assert audio.duration == pytest.approx(whole.size / SAMPLE_RATE)
+
+
+def test_a_stretch_is_cut_where_it_is_quietest(tmp_path: Path) -> None:
+    samples = tone(10.0, SAMPLE_RATE, 1)[0]
+    samples[int(9.3 * SAMPLE_RATE) : int(9.7 * SAMPLE_RATE)] = 0
+    with wave.open(str(tmp_path / "a.wav"), "wb") as out:
+        out.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        out.writeframes(np.tile(samples, 2).tobytes())
+    starts = [start for start, _ in Audio(tmp_path / "a.wav").stretches(10.0)]
+    assert starts[1] == pytest.approx(9.5, abs=0.2)

@@ -1,7 +1,10 @@
 import re
+import wave
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from conftest import DATA, MODEL, MakeSettings
@@ -11,6 +14,7 @@ from steno.jobs.errors import EngineUnavailable, ModelUnavailable
 from steno.jobs.options import Options
 from steno.transcript import Transcript
 from steno.transcript.model import faults, segment_from_dict
+from worker.audio import Audio
 from worker.engines import load_engine
 from worker.horse import Models, listen
 
@@ -131,7 +135,23 @@ def test_one_engine_process_keeps_two_models_and_lets_the_oldest_go(model_dir: P
 
 def test_options_are_what_the_engine_gets(models: Models) -> None:
     engine = models.get("faster-whisper", MODEL)
-    from worker.audio import Audio
-
     hearing = engine.transcribe(Audio(DATA / "exact-de-5.flac"), Options("faster-whisper", MODEL, "de"))
     assert hearing.language == "de"
+
+
+def test_a_long_recording_is_heard_in_pieces_with_its_own_times(
+    models: Models, truth: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names, pause = ["exact-en-6.flac", "exact-en-4.mp3", "exact-en-5.m4a"], np.zeros(24_000, np.int16)
+    pieces = [np.concatenate(list(Audio(DATA / name).blocks())) for name in names]
+    with wave.open(str(tmp_path / "long.wav"), "wb") as out:
+        out.setparams((1, 2, 16_000, 0, "NONE", ""))
+        out.writeframes(
+            np.concatenate([np.zeros(16_000, np.int16), *chain(*zip(pieces, [pause] * 3, strict=True))]).tobytes()
+        )
+    monkeypatch.setattr("worker.engines.faster_whisper_engine._STRETCH_SECONDS", 9.0)
+    heard = hear(models, tmp_path / "long.wav", "faster-whisper", MODEL)
+    assert plain(heard) == [word["word"] for name in names for word in truth[name]["words"]]
+    assert faults(heard) == []
+    last = truth[names[2]]["words"][-1]["start"] + 1.0 + sum(p.size for p in pieces[:2]) / 16_000 + 3.0
+    assert heard.segments[-1].words[-1].start == pytest.approx(last, abs=0.6)

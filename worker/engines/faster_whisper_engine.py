@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,20 +17,38 @@ _NEEDED: Final = ("model.bin", "config.json", "tokenizer.json")
 """Without tokenizer.json the library asks a hub for it, for half a minute; so say at once that the folder lacks it."""
 
 
+_STRETCH_SECONDS: Final = 600.0
+"""Longer recordings are heard in pieces of so long: the library takes 60 MB for each minute it is given at once."""
+
+
 class FasterWhisper:
-    """One CTranslate2 Whisper model. The whole recording is held in memory while it is transcribed."""
+    """One CTranslate2 Whisper model. Memory does not grow with recordings longer than ten minutes."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
 
     def transcribe(self, audio: Audio, options: Options) -> Hearing:
-        segments, info = self._model.transcribe(
-            audio.array(), language=options.language, word_timestamps=True, vad_filter=True
+        stretches = audio.stretches(_STRETCH_SECONDS)
+        for offset, samples in stretches:
+            segments, info = self._listen(samples, options.language)
+            if info.duration_after_vad:
+                probability = None if options.language else float(info.language_probability)
+                first = (_segment(heard, offset) for heard in segments)
+                return Hearing(info.language, probability, chain(first, self._rest(stretches, info.language)))
+            # Nobody speaks here: what the model would say of the language means nothing, so listen on.
+        return Hearing(options.language, None, iter(()))
+
+    def _rest(self, stretches: Iterator[tuple[float, Any]], language: str) -> Iterator[Segment]:
+        """What is said after the first stretch with speech in it, whose language is that of the recording."""
+        for offset, samples in stretches:
+            segments, _ = self._listen(samples, language)
+            yield from (_segment(heard, offset) for heard in segments)
+
+    def _listen(self, samples: Any, language: str | None) -> tuple[Iterator[Any], Any]:
+        heard: tuple[Iterator[Any], Any] = self._model.transcribe(
+            samples, language=language, word_timestamps=True, vad_filter=True
         )
-        if info.duration_after_vad == 0:  # nobody speaks: what the model would say of the language means nothing
-            return Hearing(options.language, None, iter(()))
-        probability = None if options.language else float(info.language_probability)
-        return Hearing(info.language, probability, map(_segment, segments))
+        return heard
 
 
 def load(model: str, settings: Settings) -> FasterWhisper:
@@ -83,15 +102,18 @@ def _complete(model: str, path: Path) -> str:
     return str(path)
 
 
-def _segment(heard: Any) -> Segment:
-    words = tuple(_words(heard.words or ()))
+def _segment(heard: Any, offset: float) -> Segment:
+    """A segment of the library's, moved to where its stretch begins."""
+    words = tuple(_words(heard.words or (), offset))
     confidence = math.exp(heard.avg_logprob)
     if words:
         confidence = sum(word.confidence or 0.0 for word in words) / len(words)
-    return Segment(0, float(heard.start), float(heard.end), heard.text.strip(), confidence, None, words)
+    return Segment(
+        0, offset + float(heard.start), offset + float(heard.end), heard.text.strip(), confidence, None, words
+    )
 
 
-def _words(heard: Any) -> Iterator[Word]:
+def _words(heard: Any, offset: float) -> Iterator[Word]:
     for word in heard:
         if text := word.word.strip():
-            yield Word(text, float(word.start), float(word.end), float(word.probability))
+            yield Word(text, offset + float(word.start), offset + float(word.end), float(word.probability))

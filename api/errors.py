@@ -32,7 +32,7 @@ class UnsupportedFormat(ApiError):
 
 
 class NotAudio(ApiError):
-    """The file's content is no audio, whatever its name says."""
+    """The file's content is recognisably something else (a PDF, an archive, a picture), whatever its name says."""
 
     status, code = 400, "not_audio"
 
@@ -85,6 +85,12 @@ class NotFinished(ApiError):
     status, code = 409, "not_finished"
 
 
+class JobFailed(ApiError):
+    """The job failed, so there is no transcript and there will be none; its status says why."""
+
+    status, code = 409, "job_failed"
+
+
 class QueueUnavailable(ApiError):
     """The job queue (Redis) cannot be reached; nothing was kept of this request, so send it again in a moment."""
 
@@ -100,7 +106,7 @@ class OutOfSpace(ApiError):
 
 API_ERRORS: tuple[type[ApiError], ...] = (
     UnsupportedFormat, NotAudio, FileTooLarge, EmptyFile, MalformedUpload, UploadTooSlow, InvalidField, JobNotFound,
-    FormatNotFound, NotFinished, QueueUnavailable, OutOfSpace,
+    FormatNotFound, NotFinished, JobFailed, QueueUnavailable, OutOfSpace,
 )  # fmt: skip
 
 
@@ -141,7 +147,8 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RedisError)
     async def redis_error(request: Request, error: RedisError) -> Response:
-        return _answer(QueueUnavailable())
+        asked = "The job queue (Redis) cannot be reached; accepted jobs are safe, so ask again in a moment."
+        return _answer(QueueUnavailable(asked if request.method == "GET" else ""))
 
     @app.exception_handler(StorageFull)
     async def storage_full(request: Request, error: StorageFull) -> Response:

@@ -17,7 +17,9 @@ from api.multipart import ClientDisconnect
 from api.state import State, state_of
 from api.storage import Intake, refuse_early
 from api.views import job_view
+from steno.jobs.record import Status
 from steno.jobs.submit import submit
+from steno.storage import StorageFull
 from steno.transcript import Transcript
 from steno.transcript.writers import WRITERS, Writer
 
@@ -103,7 +105,9 @@ async def get_job_status(job_id: str, request: Request) -> Response:
     summary="Fetch a transcript in a format",
     responses={
         200: {"content": {writer.media_type.partition(";")[0]: {} for writer in WRITERS.values()}},
-        **problems(errors.JobNotFound, errors.FormatNotFound, errors.NotFinished, errors.QueueUnavailable),
+        **problems(
+            errors.JobNotFound, errors.FormatNotFound, errors.NotFinished, errors.JobFailed, errors.QueueUnavailable
+        ),
     },
 )
 async def get_transcript(job_id: str, format: str, state: AppState) -> Response:
@@ -112,9 +116,10 @@ async def get_transcript(job_id: str, format: str, state: AppState) -> Response:
     if writer is None:
         raise errors.FormatNotFound(f"There is no format '{format[:20]}'; choose one of {', '.join(WRITERS)}.")
     view = await job_view(state, job_id)
+    if view.fields["status"] == Status.FAILED:
+        raise errors.JobFailed(view.fields["error"])
     if view.result is None:
-        fields = view.fields
-        raise errors.NotFinished(fields["error"] or f"The job is {fields['status']}; ask again when it is finished.")
+        raise errors.NotFinished(f"The job is {view.fields['status']}; ask again when it is finished.")
     text = await asyncio.to_thread(_written, view.result, writer)
     return PlainTextResponse(text, media_type=writer.media_type)
 
@@ -123,6 +128,7 @@ def _written(result: bytes, writer: Writer) -> str:
     return writer.write(Transcript.from_dict(json.loads(result)))
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", summary="Is the process alive?")
 async def health_check() -> dict[str, str]:
     """Answers at once, whatever the workers do and whether or not Redis is there."""
@@ -141,7 +147,10 @@ async def readiness(state: AppState) -> Response:
         checks["worker"] = bool(await state.offered())
     except RedisError:
         checks["redis"] = False
-    free = await asyncio.to_thread(state.storage.free_bytes)
-    checks["disk"] = free is None or free > state.settings.max_file_size
+    try:
+        free = await asyncio.to_thread(state.storage.free_bytes)
+        checks["disk"] = free is None or free > state.settings.max_file_size
+    except (OSError, StorageFull):
+        checks["disk"] = False
     ready = all(checks.values())
     return JSONResponse({"ready": ready, **checks}, status_code=200 if ready else 503)

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -105,12 +106,14 @@ def api(
 
 @app.command()
 def transcribe(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings to transcribe.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Recordings to transcribe.")],
     engine: Annotated[str, typer.Option(envvar="STENO_ENGINE", help="Engine that listens.")] = "faster-whisper",
     language: Annotated[str | None, typer.Option(help="Language code or name; detected if not given.")] = None,
     model: Annotated[str | None, typer.Option(help="One of the engine's models, by name.")] = None,
     format: Annotated[str, typer.Option(help=f"One of {', '.join(WRITERS)}.")] = "txt",
-    output_dir: Annotated[Path | None, typer.Option(help="Save as NAME.FORMAT here instead of printing.")] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Save as NAME.FORMAT here, over what is there, instead of printing.")
+    ] = None,
     server: Annotated[str, typer.Option(envvar="STENO_SERVER", help="Where Steno runs.")] = DEFAULT_SERVER,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the jobs' full status as one JSON object a line.")
@@ -120,32 +123,49 @@ def transcribe(
     if format not in WRITERS:
         _fail(f"There is no format '{format}'; choose one of {', '.join(WRITERS)}.", 2)
     fields = {"engine": engine} | ({"language": language} if language else {}) | ({"model": model} if model else {})
-    client, failed = Client(server), 0
-    for path in files:
+    suffix = "json" if as_json else format
+    targets = _targets(files, suffix, output_dir)
+    try:
+        client, failed = Client(server), 0
+    except ClientError as error:
+        _fail(error, 2)
+    for path, target in zip(files, targets, strict=True):
         try:
             with Show(_err, path.name) as show:
                 status, text = transcribe_file(client, path, fields, format, show)
             text = json.dumps(status) + "\n" if as_json else text
-            _hand_over(path, text, format, output_dir, titled=len(files) > 1 and not as_json)
+            _hand_over(path, text, target, titled=len(files) > 1 and not as_json)
         except ClientError as error:
             failed += 1
             _err.print(f"{path}: {error}", style="red", highlight=False, soft_wrap=True, markup=False)
+            if isinstance(error.__cause__, KeyboardInterrupt):
+                break
     client.close()
     raise typer.Exit(1 if failed else 0)
 
 
-def _hand_over(path: Path, text: str, format: str, output_dir: Path | None, *, titled: bool) -> None:
-    """Save the text, or print it: under the file's name where there are several."""
+def _targets(files: list[Path], suffix: str, output_dir: Path | None) -> list[Path | None]:
+    """Where each transcript is saved, None to print it. Files that differ in their extension only keep it."""
     if output_dir is None:
-        sys.stdout.write((f"== {path.name} ==\n" if titled else "") + text)
-        sys.stdout.flush()
-        return
+        return [None] * len(files)
+    stems = Counter(path.stem for path in files)
+    names = [f"{path.stem if stems[path.stem] == 1 else path.name}.{suffix}" for path in files]
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        _fail(f"Several files would be saved as {', '.join(twice)}; transcribe them one folder at a time.", 2)
+    return [output_dir / name for name in names]
+
+
+def _hand_over(path: Path, text: str, target: Path | None, *, titled: bool) -> None:
+    """Save the text, or print it: under the file's name where there are several."""
     try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        target = output_dir / f"{path.stem}.{format}"
+        if target is None:
+            sys.stdout.write((f"== {path.name} ==\n" if titled else "") + text)
+            sys.stdout.flush()
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ClientError(f"Cannot save the transcript: {error}.") from error
+    except (OSError, AttributeError) as error:  # a full disk, or a standard output that is closed
+        raise ClientError(f"Cannot hand over the transcript: {error}.") from error
     _err.print(f"Saved {target}", highlight=False, soft_wrap=True)
 
 

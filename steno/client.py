@@ -3,16 +3,26 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
 
 import httpx
 
 _POLL_SECONDS: Final = 0.25
+_OUTAGE_SECONDS: Final = 30.0
+"""How long a server may be away (restarted, its Redis gone) while a job is waited for."""
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]", "::1")
 _PATIENT: Final = httpx.Timeout(30.0, read=300.0, write=300.0)
+
+
+T = TypeVar("T")
 
 
 class ClientError(Exception):
     """The service refused or could not be reached; the message is a sentence for a person."""
+
+
+class Away(ClientError):
+    """The service, or what it needs, is not there at the moment."""
 
 
 class _Counted:
@@ -35,29 +45,31 @@ class Client:
     """Talks to one server. Every method raises ClientError."""
 
     def __init__(self, server: str) -> None:
-        self._server = server.rstrip("/")
-        self._http = httpx.Client(base_url=self._server, timeout=_PATIENT)
+        self.server = server.rstrip("/") if "://" in server else f"http://{server.rstrip('/')}"
+        try:
+            local = httpx.URL(self.server).host in _LOOPBACK  # a proxy for the web does not know this machine
+            self._http = httpx.Client(base_url=self.server, timeout=_PATIENT, trust_env=not local)
+        except (httpx.InvalidURL, ImportError, ValueError) as error:
+            raise ClientError(f"Cannot use the server address '{server}': {error}.") from error
 
     def submit(self, path: Path, fields: dict[str, str], sent: Callable[[int], None] = lambda _: None) -> str:
         """Upload a recording with the form's fields; the job's id. `sent` is told the bytes sent so far."""
         try:
             with path.open("rb") as file:
-                answer = self._send(
-                    "POST", "/transcribe", data=fields, files={"file": (path.name, _Counted(file, sent))}
-                )
+                name = path.name.encode(errors="replace").decode()  # a name that is not UTF-8 is for display only
+                answer = self._send("POST", "/transcribe", data=fields, files={"file": (name, _Counted(file, sent))})
         except OSError as error:
-            raise ClientError(f"Cannot read {path}: {error.strerror}.") from error
-        return str(answer.json()["job_id"])
+            raise ClientError(f"Cannot read it: {error.strerror}.") from error
+        return str(self._json(answer)["job_id"])
 
     def status(self, job_id: str) -> dict[str, Any]:
         """The job's status, as the service gives it."""
-        answer: dict[str, Any] = self._send("GET", f"/status/{job_id}").json()
-        return answer
+        return self._json(self._send("GET", f"/status/{job_id}"))
 
     def wait(self, job_id: str, told: Callable[[dict[str, Any]], None] = lambda _: None) -> dict[str, Any]:
-        """The job's status once it is over; `told` hears every status on the way."""
+        """The job's status once it is over; `told` hears every status on the way. Outages of half a minute are sat out."""
         while True:
-            status = self.status(job_id)
+            status = self._sit_out(lambda: self.status(job_id))
             told(status)
             if status["status"] in ("finished", "failed"):
                 return status
@@ -65,18 +77,40 @@ class Client:
 
     def transcript(self, job_id: str, format: str) -> str:
         """The transcript of a finished job, written in a format."""
-        return self._send("GET", f"/jobs/{job_id}/transcript.{format}").text
+        return self._sit_out(lambda: self._send("GET", f"/jobs/{job_id}/transcript.{format}").text)
 
     def close(self) -> None:
         self._http.close()
+
+    def _sit_out(self, ask: Callable[[], T]) -> T:
+        """Ask until there is an answer, for as long as an outage may last."""
+        deadline = time.monotonic() + _OUTAGE_SECONDS
+        while True:
+            try:
+                return ask()
+            except Away:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_SECONDS)
+
+    def _json(self, answer: httpx.Response) -> dict[str, Any]:
+        try:
+            told = answer.json()
+        except ValueError:
+            told = None
+        if not isinstance(told, dict) or "job_id" not in told:
+            raise ClientError(f"What answers at {self.server} does not look like Steno.")
+        return told
 
     def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **more)
         except httpx.HTTPError as error:
-            raise ClientError(
-                f"No answer from {self._server} ({error}). Is Steno running there? `steno serve` starts it."
+            raise Away(
+                f"No answer from {self.server} ({error}). Is Steno running there? `steno serve` starts it."
             ) from error
+        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            raise Away(_sentence(answer))
         if answer.is_error:
             raise ClientError(_sentence(answer))
         return answer

@@ -58,10 +58,12 @@ def _redis(settings: Settings) -> Finding:
 
 def _folder(settings: Settings) -> Finding:
     folder = settings.upload_dir
+    if folder.exists() and not folder.is_dir():
+        return Finding("storage", "fail", f"{folder} is not a folder", "set UPLOAD_DIR to a folder of yours")
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    detail = f"{settings.upload_dir} with {free / 1e9:.1f} GB free"
+    detail = f"UPLOAD_DIR {settings.upload_dir} with {free / 1e9:.1f} GB free (`steno serve` uses its --data-dir)"
     if not os.access(folder, os.W_OK):
         return Finding("storage", "fail", f"{folder} is not writable", "set UPLOAD_DIR to a folder of yours")
     if free < 2 * settings.max_file_size:
@@ -87,7 +89,8 @@ def _engine(engine: Engine, settings: Settings) -> Finding:
     registered = f"; registered models: {local}" if local else ""
     if seen.returncode == 0:
         return Finding(engine.name, "ok", f"ready with model '{model}'{registered}")
-    advice = f"fetched with the first job where there is a network; now: python -m worker.models {engine.name} {model} --fetch"
+    command = f"{sys.executable} -m worker.models {engine.name} {model} --fetch"
+    advice = f"fetched with the first job where there is a network; now: {command}"
     state: Literal["ok", "note"] = "ok" if local else "note"
     return Finding(engine.name, state, f"installed; model '{model}' is not on this machine yet{registered}", advice)
 

@@ -1,6 +1,7 @@
 """Everything on one machine with one command: a Redis-compatible server, workers and the API, kept alive together."""
 
 import fcntl
+import logging
 import os
 import socket
 import subprocess
@@ -17,6 +18,8 @@ import httpx
 from steno.config import Settings
 from steno.engines import ENGINES, installed_engines
 from steno.redis_server import RedisServer, die_with_parent
+
+log = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.2
 _READY_SECONDS: Final = 60.0
@@ -40,7 +43,6 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     pause: float = 0.0
-    restarts: int = 0
 
     @property
     def alive(self) -> bool:
@@ -63,7 +65,10 @@ class Child:
             self.pause = 0.0
         if lived >= self.pause:
             self.pause = min(_LONGEST_PAUSE, self.pause * 2 or 0.1)
-            self.restarts += 1
+            code = self.process.returncode if self.process else None
+            log.warning(
+                "The %s process ended (%s); started again", self.name, code, extra={"action": "child_restarted"}
+            )
             self.start()
 
     def stop(self, patience: float) -> None:
@@ -145,8 +150,13 @@ class Stack:
 
     def _claim(self) -> None:
         """Make sure that nobody else uses the folder or the port."""
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.data_dir / "lock").open("w")
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.data_dir / "lock").open("w")
+        except OSError as error:
+            raise ServeError(
+                f"Cannot use {self.data_dir} as the data folder ({error.strerror}); give --data-dir another one."
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -159,8 +169,9 @@ class Stack:
             try:
                 probe.bind((self.host, self.port))
             except OSError as error:
+                other = "--host" if isinstance(error, socket.gaierror) else "--port"
                 raise ServeError(
-                    f"Cannot listen on {self.host}:{self.port} ({error.strerror}); give another --port."
+                    f"Cannot listen on {self.host}:{self.port} ({error.strerror}); give another {other}."
                 ) from error
 
     def _environment(self) -> dict[str, str]:

@@ -44,8 +44,37 @@ def test_it_saves_several_files_and_fails_if_one_fails(stack: Stack, tmp_path: P
     assert run.returncode == 1
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["exact-de-6.srt", "exact-fr-5.srt"]
     assert "no audio that can be decoded" in run.stderr
-    assert "Cannot read" in run.stderr
+    assert "There is no such file" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_transcripts_are_never_saved_over_one_another(stack: Stack, tmp_path: Path) -> None:
+    for name in ("a/talk.flac", "a/talk.wav", "b/talk.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((DATA / "exact-fr-5.flac").read_bytes())
+    save = ("--output-dir", tmp_path / "out", "--server", stack.url)
+    run = steno("transcribe", tmp_path / "a/talk.wav", tmp_path / "b/talk.wav", *save)
+    assert run.returncode == 2
+    assert "Several files would be saved as talk.wav.txt" in run.stderr
+    assert steno("transcribe", tmp_path / "a/talk.flac", tmp_path / "a/talk.wav", *save).returncode == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["talk.flac.txt", "talk.wav.txt"]
+
+
+def test_it_waits_through_an_outage_of_the_api(stack: Stack) -> None:
+    human = DATA.parent.parent / "examples" / "two-cities-20s.flac"
+    command = [sys.executable, "-m", "steno.cli", "transcribe", str(human), "--engine", "pocketsphinx"]
+    with subprocess.Popen(
+        [*command, "--server", stack.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stderr
+        assert any("decoding" in line or "transcribing" in line for line in run.stderr)
+        api = stack.children[-1].process
+        assert api
+        api.kill()
+        api.wait()
+        stack.revive()
+        assert "best of times" in run.communicate(timeout=60)[0]
+    assert run.returncode == 0
 
 
 def test_it_prints_several_under_their_names(stack: Stack) -> None:

@@ -116,6 +116,16 @@ def test_a_wrong_setting_is_said_in_a_sentence(serve: Serve) -> None:
     assert "Traceback" not in said
 
 
+def test_a_data_folder_that_is_none_is_said_in_a_sentence(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    process = serve(free_port(), tmp_path / "file")
+    assert process.wait(20) == 1
+    assert process.stdout
+    said = process.stdout.read()
+    assert "as the data folder" in said
+    assert "Traceback" not in said
+
+
 def test_no_engine_at_all_is_said_with_what_to_install(serve: Serve) -> None:
     process = serve(free_port(), STENO_ENGINES="whisperx")
     assert process.wait(20) == 1

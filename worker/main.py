@@ -39,6 +39,8 @@ _DEQUEUE_TTL: Final = 60
 class WarmWorker(SimpleWorker):
     """One job at a time, from the queues of its engines in turn."""
 
+    max_connection_wait_time = 2.0  # seconds between two tries to reach Redis; RQ would double them up to a minute
+
     def __init__(self, settings: Settings, queue: JobQueue, engines: tuple[str, ...]) -> None:
         super().__init__(
             [queue.queue(engine) for engine in engines],
@@ -104,25 +106,46 @@ def offered_engines(settings: Settings) -> tuple[str, ...]:
 
 def work(settings: Settings, engines: tuple[str, ...]) -> None:
     """Serve until told to stop, through every outage of Redis, with the engine process kept warm across them."""
-    queue = JobQueue(settings)
     place = tasks.workplace()
-    worker = WarmWorker(settings, queue, engines)
+    crew = Crew(settings, engines)
     sweep = Sweep(settings, place.storage, JobQueue(settings))
-    pulse = Pulse(JobQueue(settings), sweep, engines, settings.worker_ttl, lambda: worker.heartbeat_of_job())
+    pulse = Pulse(JobQueue(settings), sweep, engines, settings.worker_ttl, crew.heartbeat)
     pulse.start()
     try:
-        while not worker.stopping:
+        while not crew.stopping:
             with contextlib.suppress(StopRequested):
-                try:
-                    worker.work(logging_level="WARNING", dequeue_strategy=DequeueStrategy.ROUND_ROBIN)
-                except RedisError as error:
-                    log.warning("Redis is away: %s", error, extra={"action": "redis_lost"})
-                if not worker.stopping:
+                crew.work_until_redis_is_lost()
+                if not crew.stopping:
                     time.sleep(_RECONNECT_SECONDS)
-                    worker = WarmWorker(settings, queue, engines)
     finally:
         pulse.stop()
         place.engine.close()
+
+
+class Crew:
+    """The RQ worker of this process, made anew whenever Redis was lost; the engine process outlives it."""
+
+    def __init__(self, settings: Settings, engines: tuple[str, ...]) -> None:
+        self._settings = settings
+        self._engines = engines
+        self._queue = JobQueue(settings)
+        self._worker: WarmWorker | None = None
+
+    @property
+    def stopping(self) -> bool:
+        return self._worker is not None and self._worker.stopping
+
+    def heartbeat(self) -> None:
+        if self._worker is not None:
+            self._worker.heartbeat_of_job()
+
+    def work_until_redis_is_lost(self) -> None:
+        """Returns when told to stop, too. A Redis that is not there, at the start or later, is a line in the log."""
+        try:
+            self._worker = WarmWorker(self._settings, self._queue, self._engines)
+            self._worker.work(logging_level="WARNING", dequeue_strategy=DequeueStrategy.ROUND_ROBIN)
+        except RedisError as error:
+            log.warning("Redis does not answer: %s", error, extra={"action": "redis_lost"})
 
 
 def main() -> int:

@@ -61,6 +61,6 @@ def _language(engine: str, wanted: str | None) -> str | None:
     if code is None:
         raise OptionRefused("language", f"'{wanted}' is no language code or English name that Whisper knows.")
     if known is not None and code not in known:
-        names = ", ".join(LANGUAGES[k] for k in known)
-        raise OptionRefused("language", f"Engine '{engine}' knows {names} only, not {LANGUAGES[code]}.")
+        names = ", ".join(LANGUAGES[k].title() for k in known)
+        raise OptionRefused("language", f"Engine '{engine}' knows {names} only, not {LANGUAGES[code].title()}.")
     return code

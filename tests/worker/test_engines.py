@@ -155,3 +155,9 @@ def test_a_long_recording_is_heard_in_pieces_with_its_own_times(
     assert faults(heard) == []
     last = truth[names[2]]["words"][-1]["start"] + 1.0 + sum(p.size for p in pieces[:2]) / 16_000 + 3.0
     assert heard.segments[-1].words[-1].start == pytest.approx(last, abs=0.6)
+
+
+def test_what_pocketsphinx_hears_does_not_depend_on_the_job_before(models: Models) -> None:
+    alone = hear(Models(Settings()), DATA / "exact-en-1.wav", "pocketsphinx", "en-us")
+    hear(models, HUMAN, "pocketsphinx", "en-us")
+    assert hear(models, DATA / "exact-en-1.wav", "pocketsphinx", "en-us") == alone

@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from conftest import DATA, MakeSettings
+from conftest import DATA, MakeSettings, free_port
 from steno.config import Settings
 from steno.jobs.options import Options, resolve
 from steno.jobs.queue import STATUS_FIELDS, JobQueue, JobState, job_key, parse_state
 from steno.jobs.record import ERROR, TRANSCRIPT, Status
 from steno.jobs.submit import submit
+from steno.redis_server import RedisServer
 from steno.storage import LocalStorage
 from tests.processes import alive, children, eventually
 
@@ -289,6 +290,23 @@ def test_a_job_that_cannot_be_decoded_fails_once_with_a_sentence(bench: Bench, w
     assert (error["code"], error["attempts"]) == ("audio_unreadable", 1)
     assert error["message"].endswith(".")
     assert eventually(lambda: (state := bench.state(job_id)) and state.status is Status.FAILED)
+
+
+def test_a_worker_may_start_before_its_redis(bench: Bench, start_worker: StartWorker, tmp_path: Path) -> None:
+    port = free_port()
+    worker = start_worker(STENO_REDIS_URL=f"redis://127.0.0.1:{port}")
+    time.sleep(2)
+    assert worker.poll() is None
+    server = RedisServer(tmp_path / "redis", port)
+    server.start()
+    late = Bench(bench.settings.model_copy(update={"redis_url": server.url}))
+    try:
+        job_id = late.submit("exact-fr-5.flac")
+        assert eventually(lambda: late.over(job_id))
+        assert late.words(job_id)
+    finally:
+        late.queue.redis.close()
+        server.stop()
 
 
 def test_a_worker_without_engines_says_so(start_worker: StartWorker) -> None:

@@ -88,8 +88,8 @@ def locate(model: str, settings: Settings, *, fetch: bool) -> str:
         return str(download_model(model))
     except Exception as error:
         raise ModelUnavailable(
-            f"Model '{model}' is not on this machine and could not be fetched from its hub ({type(error).__name__}). "
-            "Give the worker network access once, or register a local copy with STENO_LOCAL_MODELS."
+            f"Model '{model}' is not on this machine and could not be fetched from its hub. Give the worker network "
+            "access once, register a local copy with STENO_LOCAL_MODELS, or try engine pocketsphinx, which needs no download."
         ) from error
 
 

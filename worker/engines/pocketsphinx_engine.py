@@ -26,6 +26,7 @@ class Pocketsphinx:
         self._segmenter = segmenter
 
     def transcribe(self, audio: Audio, options: Options) -> Hearing:
+        self._decoder.reinit_feat()  # else it keeps the level it got used to, and one recording colours the next
         return Hearing("en", None, self._segments(audio))
 
     def _segments(self, audio: Audio) -> Iterator[Segment]:

@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ENGINES := .venv-engines
 SPEC ?= api/tests/test_api.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check contract bench docs lock clean
+.PHONY: help install demo test test-engines check contract bench docs lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,6 +23,14 @@ demo: install ## Send a recording of a human voice through the running service
 
 test: install ## Every test that needs no torch
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+test-engines: $(ENGINES)/.installed ## The tests of the engines that need torch (7.7 GB, kept in .venv-engines)
+	$(ENGINES)/bin/python -m pytest -m torch tests/test_torch_engines.py
+
+$(ENGINES)/.installed: pyproject.toml requirements-engines.lock
+	$(PYTHON) -m venv $(ENGINES)
+	$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check -c requirements-engines.lock -e '.[whisperx,timestamped,dev]'
+	@touch $@
 
 check: install ## ruff and strict mypy
 	$(BIN)/ruff check

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from steno.engines import ENGINES
+from steno.languages import LANGUAGES
 
 DAY = 86_400
 
@@ -68,6 +69,12 @@ class Settings(BaseSettings):
         (),
         validation_alias="STENO_LOCAL_MODELS",
         description="Model folders registered under a name: engine:name=path, comma separated. Set it for API and workers alike.",
+    )
+    align_models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        validation_alias="STENO_ALIGN_MODELS",
+        description="Alignment models of whisperx by language: code=folder or code=name, comma separated. "
+        "Languages without one take whisperx's own.",
     )
     device: str = Field(
         "auto",
@@ -147,7 +154,7 @@ class Settings(BaseSettings):
         description="Seconds an upload may take as a whole.",
     )
 
-    _split_lists = field_validator("allowed_formats", "engines", "local_models", mode="before")(_split)
+    _split_lists = field_validator("allowed_formats", "engines", "local_models", "align_models", mode="before")(_split)
 
     @field_validator("allowed_formats")
     @classmethod
@@ -173,6 +180,20 @@ class Settings(BaseSettings):
             if not (colon and equals and name and path and engine in ENGINES):
                 raise ValueError(f"'{entry}' is not engine:name=path with an engine of {', '.join(ENGINES)}")
         return value
+
+    @field_validator("align_models")
+    @classmethod
+    def _language_model(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            code, equals, model = entry.partition("=")
+            if not (equals and model and code in LANGUAGES):
+                raise ValueError(f"'{entry}' is not code=model with one of Whisper's language codes")
+        return value
+
+    @property
+    def align_models_by_language(self) -> dict[str, str]:
+        """The registered alignment models, by language code."""
+        return dict(entry.split("=", 1) for entry in self.align_models)
 
     @property
     def redis_address(self) -> str:

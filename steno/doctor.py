@@ -79,8 +79,6 @@ def _engines(settings: Settings) -> Iterator[Finding]:
 
 
 def _engine(engine: Engine, settings: Settings) -> Finding:
-    if not engine.is_written:
-        return Finding(engine.name, "note", "not in this version of Steno; requests for it wait in the queue")
     if not engine.is_installed:
         return Finding(engine.name, "note", "not installed", engine.install)
     model = settings.default_model if engine.is_whisper else engine.models[0]

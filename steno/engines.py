@@ -32,14 +32,9 @@ class Engine:
         return self.languages is None
 
     @property
-    def is_written(self) -> bool:
-        """Whether this version of Steno has the code that runs it."""
-        return find_spec(self.module) is not None
-
-    @property
     def is_installed(self) -> bool:
         """Whether this interpreter could run it. Looks only; imports no library."""
-        return self.is_written and find_spec(self.library) is not None
+        return find_spec(self.library) is not None
 
 
 ENGINES: dict[str, Engine] = {

@@ -78,6 +78,8 @@ class Attempt:
                 self._duration = event["duration"]
                 self._limit(self._settings.model_load_limit if event["stage"] == "loading" else 0.0)
                 self._report(event["stage"], 0.0)
+            case "progress":
+                self._report(event["stage"], event["share"])
             case "segment":
                 segment = segment_from_dict(event["segment"])
                 self._segments.append(segment)

@@ -11,12 +11,22 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
+from steno.config import usable_cores
 from steno.jobs.errors import EngineDied, EngineOutOfMemory
 
 _KILLED: Final = -int(signal.SIGKILL)
 _CHUNK: Final = 1 << 16
 _LAST_BREATH: Final = 5.0
 """Seconds between a process closing its output and its end."""
+
+
+_CALM: Final = {
+    "OMP_NUM_THREADS": str(usable_cores()),
+    "OMP_WAIT_POLICY": "passive",  # two thread pools that spin cost ten times the time on busy cores
+    "PYANNOTE_METRICS_ENABLED": "0",  # its telemetry is on by default
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""What the libraries of the engines are told, unless the operator says otherwise."""
 
 
 class Silence(Exception):
@@ -89,7 +99,7 @@ class EngineProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            env=self._environment,
+            env={**_CALM, **(os.environ if self._environment is None else self._environment)},
             process_group=0,  # Ctrl-C in a terminal goes to the worker alone
         )
 

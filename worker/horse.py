@@ -6,6 +6,7 @@ It ends when its standard input does, so it never outlives its worker.
 
 A job:     {"path", "engine", "model", "language"}
 Events:    {"event": "stage", "stage": "loading" | "decoding" | "transcribing", "duration": seconds as far as known}
+           {"event": "progress", "stage": ..., "share": 0 to 1}
            {"event": "segment", "segment": {...}}
            {"event": "done", "language", "language_probability", "duration", "warnings"}
            {"event": "failed", "code", "message"}       the process is ready for the next job all the same
@@ -20,8 +21,9 @@ import signal
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -34,6 +36,8 @@ from worker.engines import load_engine
 from worker.engines.base import Engine
 
 log = logging.getLogger(__name__)
+
+Emit = Callable[[dict[str, Any]], None]
 
 MODELS_KEPT: Final = 2
 """Loaded models kept, least recently used out first."""
@@ -61,38 +65,43 @@ class Models:
         return self._loaded[key]
 
 
-def listen(job: dict[str, Any], models: Models) -> Iterator[dict[str, Any]]:
-    """The events of one job, `done` last. Raises JobError, or whatever the engine raised."""
+def listen(job: dict[str, Any], models: Models, emit: Emit) -> None:
+    """Do one job and emit its events, `done` last. Raises JobError, or whatever the engine raised."""
     options = Options(job["engine"], job["model"], job["language"])
     audio = Audio(Path(job["path"]), models.settings.max_audio_hours * 3600)
     if not models.holds(options.engine, options.model):
-        yield {"event": "stage", "stage": "loading", "duration": audio.expected_duration}
+        emit({"event": "stage", "stage": "loading", "duration": audio.expected_duration})
     engine = models.get(options.engine, options.model)
-    yield {"event": "stage", "stage": "decoding", "duration": audio.expected_duration}
-    heard = engine.transcribe(audio, options)
-    yield {"event": "stage", "stage": "transcribing", "duration": max(audio.duration, audio.expected_duration)}
+    emit({"event": "stage", "stage": "decoding", "duration": audio.expected_duration})
+
+    def report(stage: str, share: float) -> None:
+        emit({"event": "progress", "stage": stage, "share": share})
+
+    heard = engine.transcribe(audio, options, report)
+    emit({"event": "stage", "stage": "transcribing", "duration": max(audio.duration, audio.expected_duration)})
     number, last = 0, 0.0
     for segment in heard.segments:
         if segment.text:
             kept = tidy(segment, id=number, after=last, duration=audio.duration)
             number, last = number + 1, kept.end
-            yield {"event": "segment", "segment": asdict(kept)}
+            emit({"event": "segment", "segment": asdict(kept)})
     for _ in audio.blocks() if not audio.duration else ():
         pass  # an engine that found nothing to listen to may not have read the recording to its end
-    yield {
-        "event": "done",
-        "language": heard.language,
-        "language_probability": heard.language_probability,
-        "duration": round(audio.duration, 3),
-        "warnings": [*heard.warnings, *audio.warnings],
-    }
+    emit(
+        {
+            "event": "done",
+            "language": heard.language,
+            "language_probability": heard.language_probability,
+            "duration": round(audio.duration, 3),
+            "warnings": [*heard.warnings, *audio.warnings],
+        }
+    )
 
 
 def answer(job: dict[str, Any], models: Models, out: TextIO) -> None:
     """Do one job and write its events; a failure is an event, too."""
     try:
-        for event in listen(job, models):
-            _write(out, event)
+        listen(job, models, partial(_write, out))
     except JobError as error:
         _write(out, {"event": "failed", "code": error.code, "message": str(error)})
     except MemoryError:

@@ -39,10 +39,11 @@ def _require_offered(settings: Settings, name: str) -> None:
         raise OptionRefused("engine", f"There is no engine '{name}'; choose one of {', '.join(ENGINES)}.")
     if settings.engines and name not in settings.engines:
         engine, offered = ENGINES[name], ", ".join(settings.engines)
-        how = f"install it with {engine.install} and start Steno again"
-        if not engine.is_written:
-            how = f"this version of Steno cannot run it yet; one that can will take it from {engine.install}"
-        raise OptionRefused("engine", f"Engine '{name}' is not installed on this server ({how}); it offers {offered}.")
+        raise OptionRefused(
+            "engine",
+            f"Engine '{name}' is not installed on this server; install it with {engine.install} and start Steno again. "
+            f"Offered now: {offered}.",
+        )
 
 
 def _model(settings: Settings, engine: str, wanted: str | None) -> str:

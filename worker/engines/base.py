@@ -1,12 +1,15 @@
 """The contract of an engine."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from steno.jobs.options import Options
 from steno.transcript import Segment
 from worker.audio import Audio
+
+Report = Callable[[str, float], None]
+"""Takes a stage (transcribing, aligning) and the share of it that is done, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -25,5 +28,7 @@ class Hearing:
 class Engine(Protocol):
     """An engine with one model loaded. Never asked to do two recordings at once."""
 
-    def transcribe(self, audio: Audio, options: Options) -> Hearing:
-        """Listen. Raises a JobError for what a person can act on; anything else counts as the engine's failure."""
+    def transcribe(self, audio: Audio, options: Options, report: Report) -> Hearing:
+        """Listen. An engine that yields its segments as it hears them need not report.
+
+        Raises a JobError for what a person can act on; anything else counts as the engine's failure."""

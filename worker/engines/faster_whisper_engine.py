@@ -11,7 +11,7 @@ from steno.jobs.errors import ModelUnavailable
 from steno.jobs.options import Options
 from steno.transcript import Segment, Word
 from worker.audio import Audio
-from worker.engines.base import Hearing
+from worker.engines.base import Hearing, Report
 
 _NEEDED: Final = ("model.bin", "config.json", "tokenizer.json")
 """Without tokenizer.json the library asks a hub for it, for half a minute; so say at once that the folder lacks it."""
@@ -27,7 +27,7 @@ class FasterWhisper:
     def __init__(self, model: Any) -> None:
         self._model = model
 
-    def transcribe(self, audio: Audio, options: Options) -> Hearing:
+    def transcribe(self, audio: Audio, options: Options, report: Report) -> Hearing:
         stretches = audio.stretches(_STRETCH_SECONDS)
         for offset, samples in stretches:
             segments, info = self._listen(samples, options.language)
@@ -69,12 +69,12 @@ def load(model: str, settings: Settings) -> FasterWhisper:
         raise ModelUnavailable(f"Model '{model}' could not be loaded: {error}.") from error
 
 
-def locate(model: str, settings: Settings, *, fetch: bool) -> str:
-    """The folder of a model: registered, in the hub's local cache, or, with `fetch`, brought from the hub.
+def locate(model: str, settings: Settings, *, fetch: bool, engine: str = "faster-whisper") -> str:
+    """The CTranslate2 folder of an engine's model: registered, in the hub's local cache, or, with `fetch`, brought from the hub.
 
     Raises ModelUnavailable with what to do.
     """
-    registered = settings.local_models_of("faster-whisper").get(model)
+    registered = settings.local_models_of(engine).get(model)
     if registered is not None:
         return _complete(model, registered)
     from faster_whisper import download_model

@@ -12,7 +12,7 @@ from steno.config import Settings
 from steno.jobs.options import Options
 from steno.transcript import Segment, Word
 from worker.audio import SAMPLE_RATE, Audio
-from worker.engines.base import Hearing
+from worker.engines.base import Hearing, Report
 
 _FRAMES_A_SECOND = 100
 _VARIANT = re.compile(r"\(\d+\)$")  # "the(2)": the second way to pronounce it
@@ -25,7 +25,7 @@ class Pocketsphinx:
         self._decoder = decoder
         self._segmenter = segmenter
 
-    def transcribe(self, audio: Audio, options: Options) -> Hearing:
+    def transcribe(self, audio: Audio, options: Options, report: Report) -> Hearing:
         self._decoder.reinit_feat()  # else it keeps the level it got used to, and one recording colours the next
         return Hearing("en", None, self._segments(audio))
 

@@ -69,7 +69,10 @@ async def _waiting_view(state: State, job_id: str, known: JobState) -> JobView:
 
 
 def _stored_view(storage: Storage, job_id: str, known: JobState | None) -> JobView | None:
-    request = storage.get(job_id, REQUEST)
+    try:
+        request = storage.get(job_id, REQUEST)
+    except ValueError:  # a disk that lies; the job's error says so
+        request = {"engine": "", "created_at": None}
     if request is None:
         return None
     times = {

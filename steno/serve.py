@@ -17,7 +17,7 @@ import httpx
 
 from steno.config import Settings
 from steno.engines import ENGINES, installed_engines
-from steno.redis_server import RedisServer, die_with_parent
+from steno.redis_server import RedisServer, RedisServerError, die_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,11 @@ class Stack:
     def revive(self) -> None:
         """One look at every process."""
         if self.redis is not None and self.redis.pid is None:
-            self.redis.start()
+            try:
+                self.redis.start()
+            except (RedisServerError, OSError) as error:
+                log.error("Redis could not be started again: %s", error, extra={"action": "redis_down"})
+                time.sleep(_LONGEST_PAUSE)
         for child in self.children:
             if not child.alive:
                 child.revive()

@@ -62,11 +62,11 @@ class Attempt:
 
     def _next_event(self) -> dict[str, Any]:
         while True:
+            if self._must_stop():  # asked of a talkative engine, too
+                raise GivenBack
             try:
                 return self._engine.event(min(self._deadline, time.monotonic() + _LOOK_UP_SECONDS))
             except Silence:
-                if self._must_stop():
-                    raise GivenBack from None
                 if time.monotonic() >= self._deadline:
                     raise TimeLimitExceeded from None
 

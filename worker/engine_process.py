@@ -73,6 +73,8 @@ class EngineProcess:
             if not chunk:
                 raise self._obituary()
             self._unread += chunk
+            if time.monotonic() > until and b"\n" not in chunk:
+                raise Silence
         line, self._unread = self._unread.split(b"\n", 1)
         event: dict[str, Any] = json.loads(line)
         return event
@@ -82,7 +84,10 @@ class EngineProcess:
         process = self._process
         if process is not None:
             process.kill()
-            process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_LAST_BREATH)
+            if process.returncode is None:  # in the kernel's hands (a hanging disk or GPU): leave it there
+                self._process = None
 
     def close(self) -> None:
         """Kill the process and close its pipes."""
@@ -94,14 +99,17 @@ class EngineProcess:
     def _start(self) -> None:
         self.close()
         self._unread = b""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "worker.horse"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            env={**_CALM, **(os.environ if self._environment is None else self._environment)},
-            process_group=0,  # Ctrl-C in a terminal goes to the worker alone
-        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "worker.horse"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                env={**_CALM, **(os.environ if self._environment is None else self._environment)},
+                process_group=0,  # Ctrl-C in a terminal goes to the worker alone
+            )
+        except OSError as error:
+            raise EngineDied(f"The engine process could not be started: {error}.") from error
 
     def _running(self) -> "subprocess.Popen[bytes]":
         if self._process is None:
@@ -117,10 +125,19 @@ class EngineProcess:
         process = self._running()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_LAST_BREATH)
-        self.close()
         code = process.returncode
+        self.close()
+        if code is None:
+            return EngineDied("The engine process closed its output in the middle of the job.")
         if code == _KILLED:
             return EngineOutOfMemory("The engine process was killed (SIGKILL), most likely because memory ran out.")
         if code < 0:
-            return EngineDied(f"The engine process crashed in the middle of the job ({signal.Signals(-code).name}).")
+            return EngineDied(f"The engine process crashed in the middle of the job ({_signal_name(-code)}).")
         return EngineDied(f"The engine process ended in the middle of the job (exit code {code}).")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"

@@ -32,7 +32,7 @@ from worker.pulse import Pulse
 log = logging.getLogger("worker.main")
 
 _RECONNECT_SECONDS: Final = 1.0
-_DEQUEUE_TTL: Final = 60
+_DEQUEUE_TTL: Final = 20
 """RQ waits 15 s less than this for a job before it looks up from the queue."""
 
 
@@ -49,7 +49,6 @@ class WarmWorker(SimpleWorker):
             worker_ttl=_DEQUEUE_TTL,
             default_result_ttl=settings.retention_seconds,
         )
-        self.stopping = False
         self._settings = settings
         self._job_queue = queue
         self._place = tasks.workplace()
@@ -65,6 +64,9 @@ class WarmWorker(SimpleWorker):
         finally:
             self._held = None
         self.set_state("idle")
+
+    def subscribe(self) -> None:
+        """No commands by pub/sub: its thread and connection would outlive an outage of Redis."""
 
     def heartbeat_of_job(self) -> None:
         """Called by the pulse: keep the job in hand from counting as abandoned."""
@@ -86,9 +88,9 @@ class WarmWorker(SimpleWorker):
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """First signal: take no new job, and give back the one in hand when the grace is over. Second: give it back."""
-        grace = 0.0 if self.stopping else self._settings.shutdown_grace
+        grace = 0.0 if self._place.give_back_at is not None else self._settings.shutdown_grace
         self._place.give_back_at = time.monotonic() + grace
-        self.stopping = self._stop_requested = True
+        self._stop_requested = True
         if self._held is None:
             raise StopRequested
 
@@ -112,12 +114,14 @@ def work(settings: Settings, engines: tuple[str, ...]) -> None:
     pulse = Pulse(JobQueue(settings), sweep, engines, settings.worker_ttl, crew.heartbeat)
     pulse.start()
     try:
-        while not crew.stopping:
+        while place.give_back_at is None:  # whichever worker was there to hear the signal
             with contextlib.suppress(StopRequested):
                 crew.work_until_redis_is_lost()
-                if not crew.stopping:
+                if place.give_back_at is None:
                     time.sleep(_RECONNECT_SECONDS)
     finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
         pulse.stop()
         place.engine.close()
 
@@ -130,10 +134,6 @@ class Crew:
         self._engines = engines
         self._queue = JobQueue(settings)
         self._worker: WarmWorker | None = None
-
-    @property
-    def stopping(self) -> bool:
-        return self._worker is not None and self._worker.stopping
 
     def heartbeat(self) -> None:
         if self._worker is not None:

@@ -1,4 +1,7 @@
-"""The worker's sign of life: a thread that says what it offers, keeps its job's heartbeat fresh, and sweeps."""
+"""The worker's sign of life: a thread that says what it offers and keeps its job's heartbeat fresh, and one that sweeps.
+
+Two threads, since a sweep of many jobs may take longer than a heartbeat may wait.
+"""
 
 import logging
 import threading
@@ -12,7 +15,7 @@ from steno.jobs.sweep import Sweep
 
 log = logging.getLogger(__name__)
 
-BEATS: Final = 4
+BEATS: Final = 5
 """Beats within the time after which a silent worker counts as dead."""
 
 
@@ -28,20 +31,26 @@ class Pulse:
         self._ttl = ttl
         self._heartbeat = heartbeat
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(work,), name=name, daemon=True)
+            for name, work in (("pulse", self._beat), ("sweep", sweep.run))
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         self._stop.set()
 
-    def _run(self) -> None:
+    def _beat(self) -> None:
+        self._queue.offer(self._engines, self._ttl)
+        self._heartbeat()
+
+    def _repeat(self, work: Callable[[], None]) -> None:
         while not self._stop.is_set():
             try:
-                self._queue.offer(self._engines, self._ttl)
-                self._heartbeat()
-                self._sweep.run()
+                work()
             except RedisError as error:
                 log.warning("No heartbeat: %s", error, extra={"action": "heartbeat_missed"})
             except Exception:

@@ -70,13 +70,20 @@ def transcribe(job_id: str) -> dict[str, Any] | Retry:
         log.info("Job %s given back: this worker stops", job_id, extra={"action": "job_given_back"})
         progress.give_back()
         return _AGAIN
-    except JobError as error:
-        if error.retryable and progress.attempts < place.settings.max_attempts:
+    except Exception as cause:
+        if (done := place.storage.get(job_id, TRANSCRIPT)) is not None:  # another worker was faster
+            return _summary(Transcript.from_dict(done))
+        error, retryable = (cause, cause.retryable) if isinstance(cause, JobError) else (JobError(), True)
+        if error is not cause:
+            log.exception("Job %s met an unforeseen error", job_id, extra={"action": "job_error"})
+        if retryable and progress.attempts < place.settings.max_attempts:
             log.warning("Job %s will be tried again: %s", job_id, error, extra={"action": "job_retried"})
             progress.report("queued", 0.0)
             return _AGAIN
         place.storage.put(job_id, ERROR, error_record(error.code, str(error), progress.attempts))
-        raise
+        if error is cause:
+            raise
+        raise error from cause
     took = time.monotonic() - started
     log.info(
         "Job %s finished: %.1f s of audio in %.1f s",

@@ -100,6 +100,7 @@ class JobQueue:
             self.enqueue(request)
         else:
             queue.remove(job)
+            self.redis.lrem(queue.intermediate_queue_key, 0, job.id)  # where RQ may have left it, too
             queue.enqueue_job(job)
 
     def forget(self, job_id: str) -> None:

@@ -9,14 +9,16 @@ Any number of machines may sweep at once: a lock elects one, and a job that runs
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 from typing import Final
 
-from redis.exceptions import LockError
+from redis.exceptions import LockError, RedisError
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegistry
+from rq.worker_registration import clean_worker_registry
 
-from steno.config import Settings
+from steno.config import DAY, Settings
 from steno.engines import ENGINES
-from steno.jobs.errors import WorkerDied
+from steno.jobs.errors import JobError, WorkerDied
 from steno.jobs.queue import STATUS_FIELDS, UNFINISHED, JobQueue, job_key, parse_state
 from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, Status, error_record
 from steno.storage import Storage
@@ -25,11 +27,13 @@ log = logging.getLogger(__name__)
 
 ORPHAN_SECONDS: Final = 3600.0
 """A folder without a request in which nothing was written for so long is the rest of an upload whose API died."""
-_SCAN_SECONDS: Final = 60.0
+_SCAN_SECONDS: Final = 60
 _LOCK: Final = "steno:sweep"
-_LOCK_SECONDS: Final = 60.0
+_LOCK_SECONDS: Final = 5.0
 _REMEMBERS: Final = "steno:remembers"
-"""A key without expiry: if it is gone, Redis lost its memory and storage must be read at once."""
+"""Lives until storage is to be read again; gone before, Redis lost its memory and storage must be read at once."""
+_TRIED: Final = (Status.STARTED, Status.FAILED)
+"""What RQ says of a job that was begun and is not over: its worker died, or could not even store why it failed."""
 
 
 class Sweep:
@@ -40,32 +44,32 @@ class Sweep:
         self._storage = storage
         self._queue = queue
         self._missed: set[str] = set()
-        self._next_scan = 0.0
+        self._lock = self._queue.redis.lock(_LOCK, timeout=_LOCK_SECONDS, blocking=False)
+        self._renew = 0.0
 
     def run(self) -> None:
         """One round, unless another process is at it. Raises redis.exceptions.RedisError."""
-        lock = self._queue.redis.lock(_LOCK, timeout=_LOCK_SECONDS, blocking=False)
-        if not lock.acquire():
+        if not self._lock.acquire():
             return
+        self._renew = 0.0
         try:
             self._scan_storage()
             self._requeue_lost()
         finally:
             with contextlib.suppress(LockError):
-                lock.release()
+                self._lock.release()
 
     def _scan_storage(self) -> None:
         redis = self._queue.redis
-        remembers = redis.exists(_REMEMBERS)
-        if remembers and time.monotonic() < self._next_scan:
+        if redis.exists(_REMEMBERS):
             return
         for job_id in self._storage.job_ids():
-            self._look_at(job_id)
+            self._guarded(self._look_at, job_id)
         for engine in ENGINES:
             for registry in (FinishedJobRegistry, FailedJobRegistry):
                 registry(queue=self._queue.queue(engine)).cleanup()
-        redis.set(_REMEMBERS, 1)
-        self._next_scan = time.monotonic() + _SCAN_SECONDS
+            clean_worker_registry(self._queue.queue(engine))
+        redis.set(_REMEMBERS, 1, ex=_SCAN_SECONDS)
 
     def _look_at(self, job_id: str) -> None:
         """File one folder: forget an old one, remove an orphan, watch an unfinished one."""
@@ -80,22 +84,22 @@ class Sweep:
             storage.delete(job_id)
 
     def _requeue_lost(self) -> None:
-        """Queue again what a silent worker held, and what is nowhere both now and a round ago.
+        """Queue again what is nowhere, or held by a silent worker, both now and a round ago.
 
-        The second look is because a job is in no place for a moment while it moves from one to the next.
+        The second look is because a job is in no place for a moment while it moves from one to the next, and because
+        after an outage of Redis every heartbeat is old until the workers have beaten once.
         """
         unfinished = self._queue.unfinished()
-        accounted, silent = self._whereabouts()
+        accounted = self._whereabouts()
         lost = unfinished - accounted
-        found = lost & (self._missed | silent)
+        found = lost & self._missed
         for job_id in found:
-            self._bring_back(job_id)
+            self._guarded(self._bring_back, job_id)
         self._missed = lost - found
 
-    def _whereabouts(self) -> tuple[set[str], set[str]]:
-        """Ids that wait in a queue or are held by a live worker; ids held by one whose heartbeat ran out."""
+    def _whereabouts(self) -> set[str]:
+        """Ids that wait in a queue or are held by a live worker."""
         accounted: set[str] = set()
-        silent: set[str] = set()
         now = time.time()
         for engine in ENGINES:
             queue = self._queue.queue(engine)
@@ -103,28 +107,47 @@ class Sweep:
             registry = StartedJobRegistry(queue=queue)
             for job_id, execution_id in registry.get_job_and_execution_ids(cleanup=False):
                 expiry = self._queue.redis.zscore(registry.key, f"{job_id}:{execution_id}") or 0.0
-                (accounted if expiry > now else silent).add(job_id)
-            self._queue.redis.zremrangebyscore(registry.key, 0, now)
-        return accounted, silent
+                if expiry > now:
+                    accounted.add(job_id)
+            self._queue.redis.zremrangebyscore(registry.key, 0, now - DAY)  # not at once: a heartbeat may yet revive it
+        return accounted
+
+    def _guarded(self, work: Callable[[str], None], job_id: str) -> None:
+        """One job's trouble is no other's; and the lock is kept as long as the work goes on."""
+        if time.monotonic() > self._renew:
+            self._lock.reacquire()
+            self._renew = time.monotonic() + _LOCK_SECONDS / 4
+        try:
+            work(job_id)
+        except RedisError:
+            raise
+        except Exception:
+            log.exception("Job %s could not be looked after", job_id, extra={"action": "sweep_failed"})
 
     def _bring_back(self, job_id: str) -> None:
         """Queue a lost job again, or make Redis agree that it is over."""
-        data = self._storage.get(job_id, REQUEST)
+        try:
+            data = self._storage.get(job_id, REQUEST)
+            request = None if data is None else JobRequest.from_dict(data)
+        except (ValueError, KeyError, TypeError):
+            self._fail(job_id, JobError("The job's request in storage cannot be read; upload the recording again."), 0)
+            return
         state = parse_state(self._queue.redis.hmget(job_key(job_id), STATUS_FIELDS))
         finished = state is not None and state.status is Status.FINISHED
-        if data is None or self._storage.has(job_id, ERROR):
+        if request is None or self._storage.has(job_id, ERROR):
             self._queue.forget(job_id)  # from now on storage alone answers for it
         elif finished and self._storage.has(job_id, TRANSCRIPT):
             self._queue.settle(job_id)
-        elif state and state.status is Status.STARTED and state.attempts >= self._settings.max_attempts:
-            self._give_up(job_id, state.attempts)
+        elif state and state.status in _TRIED and state.attempts >= self._settings.max_attempts:
+            times = f"all {state.attempts} times it was tried"
+            died = WorkerDied(f"The worker died in the middle of the job, {times}.")
+            self._fail(job_id, died if state.status is Status.STARTED else JobError(), state.attempts)
         else:
             log.warning("Job %s was lost by its worker; queued again", job_id, extra={"action": "job_requeued"})
-            self._queue.requeue(JobRequest.from_dict(data))
+            self._queue.requeue(request)
 
-    def _give_up(self, job_id: str, attempts: int) -> None:
+    def _fail(self, job_id: str, error: JobError, attempts: int) -> None:
         if not self._storage.has(job_id, TRANSCRIPT):
-            log.error("Job %s failed: its worker died %d times", job_id, attempts, extra={"action": "job_failed"})
-            error = WorkerDied(f"The worker died in the middle of the job, all {attempts} times it was tried.")
+            log.error("Job %s failed: %s", job_id, error, extra={"action": "job_failed"})
             self._storage.put(job_id, ERROR, error_record(error.code, str(error), attempts))
         self._queue.forget(job_id)

@@ -183,3 +183,46 @@ def test_a_record_of_a_newer_steno_can_be_read() -> None:
 def test_nothing_of_it_needs_a_folder_that_exists(place: Place, tmp_path: Path) -> None:
     place.sweep.run()
     assert not place.settings.upload_dir.exists()
+
+
+def test_a_request_that_cannot_be_read_fails_its_own_job_and_stops_no_other(place: Place, redis: Redis) -> None:
+    torn, lacking, whole = (place.submit() for _ in range(3))
+    (place.settings.upload_dir / torn / REQUEST).write_text('{"job_id": "to')
+    place.storage.put(lacking, REQUEST, {"job_id": lacking})
+    redis.flushdb()
+    place.sweep.run()
+    place.sweep.run()
+    assert place.waiting() == [whole]
+    for job_id in (torn, lacking):
+        error = place.storage.get(job_id, ERROR)
+        assert error is not None
+        assert error["code"] == "internal"
+
+
+def test_trouble_with_one_folder_stops_no_other(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = place.submit(), place.submit()
+    place.queue.redis.delete(place.queue.queue("pocketsphinx").key)
+    has = place.storage.has
+
+    def trouble(job_id: str, name: str) -> bool:
+        if job_id == bad:
+            raise PermissionError(job_id)
+        return has(job_id, name)
+
+    monkeypatch.setattr(place.storage, "has", trouble)
+    for _ in range(2):
+        place.sweep.run()
+    assert place.waiting() == [good]
+
+
+def test_a_job_whose_failure_could_not_be_stored_is_not_tried_for_ever(place: Place, redis: Redis) -> None:
+    job_id = place.submit()
+    redis.delete(place.queue.queue("pocketsphinx").key)
+    attempts = place.settings.max_attempts
+    redis.hset(job_key(job_id), mapping={"status": "failed", "meta": f'{{"attempts": {attempts}}}'})
+    place.sweep.run()
+    place.sweep.run()
+    error = place.storage.get(job_id, ERROR)
+    assert error is not None
+    assert (error["code"], error["attempts"]) == ("internal", attempts)
+    assert place.queue.unfinished() == set()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from conftest import DATA, MODEL, MakeSettings
+from steno.config import Settings
 from steno.jobs.errors import (
     AudioUnreadable,
     EngineDied,
@@ -186,3 +187,55 @@ horse.main()
         said, logged = process.communicate(timeout=20)  # its input ends, and so does the process
     assert said == ""
     assert logged.count('{"event": "done"}') == 2
+
+
+class Scripted(EngineProcess):
+    """An engine process whose events are those given, for ever."""
+
+    def __init__(self, script: str) -> None:
+        super().__init__()
+        self._script = script
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", self._script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        )
+
+
+TALKATIVE = """
+import time
+while True:
+    print('{"event": "progress", "stage": "transcribing", "share": 0.5}', flush=True)
+    time.sleep(0.01)
+"""
+ENDLESS_LINE = """
+import sys, time
+while True:
+    sys.stdout.write("x"); sys.stdout.flush(); time.sleep(0.01)
+"""
+
+
+def test_a_talkative_engine_does_not_keep_its_worker_from_stopping(settings: Settings) -> None:
+    engine, told = Scripted(TALKATIVE), []
+    attempt = Attempt(settings, engine, lambda *news: told.append(news), lambda: len(told) > 5)
+    with pytest.raises(GivenBack):
+        attempt.run(request(), RECORDING)
+    engine.close()
+
+
+def test_a_line_without_end_does_not_escape_the_time_limit(make_settings: MakeSettings) -> None:
+    engine = Scripted(ENDLESS_LINE)
+    limits = make_settings(time_limit_base=0.5, time_limit_factor=0, model_load_limit=0.1)
+    with pytest.raises(TimeLimitExceeded):
+        Attempt(limits, engine, lambda *news: None, lambda: False).run(request(), RECORDING)
+    engine.close()
+
+
+def test_an_engine_that_closes_its_output_but_lives_is_not_out_of_memory(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.engine_process._LAST_BREATH", 0.3)
+    engine = Scripted("import os, time; os.close(1); time.sleep(60)")
+    with pytest.raises(EngineDied, match="closed its output"):
+        Attempt(settings, engine, lambda *news: None, lambda: False).run(request(), RECORDING)
+    assert engine.pid is None

@@ -1,0 +1,73 @@
+"""The job function on its own: what it makes of an attempt that ends in an unforeseen way."""
+
+from collections.abc import Iterator
+
+import pytest
+from rq import Retry
+
+from conftest import MakeSettings
+from steno.jobs.errors import EngineFailed
+from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, utc_now
+from steno.transcript import Transcript
+from worker import tasks
+
+HEARD = Transcript("", "en", None, 1.0, "pocketsphinx", "en-us")
+
+
+class LastTry(tasks.Progress):
+    """A job on its last attempt."""
+
+    def begin(self) -> None:
+        self.attempts = 3
+
+
+@pytest.fixture
+def place(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[tasks.Workplace]:
+    """A workplace with one stored job called `a`."""
+    made = tasks.Workplace(make_settings())
+    monkeypatch.setattr(tasks, "_workplace", made)
+    made.storage.create("a", "audio.wav").commit()
+    request = JobRequest("a", "pocketsphinx", "en-us", None, "a.wav", "audio.wav", 0, utc_now())
+    made.storage.put("a", REQUEST, request.to_dict())
+    yield made
+    made.engine.close()
+
+
+def fails_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> Transcript:
+        raise error
+
+    monkeypatch.setattr(tasks, "_transcribe", fail)
+
+
+def test_an_unforeseen_error_is_tried_again_and_then_stored(
+    place: tasks.Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails_with(UnicodeError("odd"), monkeypatch)
+    assert isinstance(tasks.transcribe("a"), Retry)
+    monkeypatch.setattr(tasks, "Progress", LastTry)
+    with pytest.raises(Exception, match="did not foresee"):
+        tasks.transcribe("a")
+    error = place.storage.get("a", ERROR)
+    assert error is not None
+    assert error["code"] == "internal"
+
+
+def test_a_failure_does_not_spoil_what_another_worker_finished(
+    place: tasks.Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*arguments: object) -> Transcript:
+        place.storage.put("a", TRANSCRIPT, HEARD.to_dict())
+        raise EngineFailed
+
+    monkeypatch.setattr(tasks, "_transcribe", late)
+    assert tasks.transcribe("a") == {"language": "en", "duration": 1.0, "words": 0}
+    assert not place.storage.has("a", ERROR)
+
+
+def test_a_job_that_has_its_transcript_is_not_done_again(
+    place: tasks.Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.storage.put("a", TRANSCRIPT, HEARD.to_dict())
+    fails_with(AssertionError("must not be asked"), monkeypatch)
+    assert tasks.transcribe("a") == {"language": "en", "duration": 1.0, "words": 0}

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from redis import Redis
 
 from steno.config import Settings
-from steno.redis_server import RedisServer
+from steno.redis_server import RedisServer, free_port
 
 DATA = Path(__file__).parent / "tests" / "data"
 MODEL = "mini"
@@ -21,13 +20,6 @@ MODEL = "mini"
 MakeSettings = Callable[..., Settings]
 
 _session = TemporaryDirectory(prefix="steno-tests-")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def pytest_configure(config: pytest.Config) -> None:

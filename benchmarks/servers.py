@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from redis import Redis
 
-from steno.redis_server import RedisServer, die_with_parent
+from steno.redis_server import RedisServer, die_with_parent, free_port
 
 HOST: Final = "127.0.0.1"
 _ROOT: Final = Path(__file__).parents[1]
@@ -30,14 +30,6 @@ class Server:
 
     pid: int
     port: int
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:

@@ -15,8 +15,9 @@ from redis import Redis
 from benchmarks.payload import MB, noise
 from benchmarks.result import Goal, Result
 from benchmarks.sender import send
-from benchmarks.servers import Server, free_port, redis_server, server, steno_settings, web_app
+from benchmarks.servers import Server, redis_server, server, steno_settings, web_app
 from benchmarks.usage import usage
+from steno.redis_server import free_port
 
 _ROUNDS: Final = 5
 

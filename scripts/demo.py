@@ -4,7 +4,6 @@ The recording is the first 20 seconds of a reading of "A Tale of Two Cities" fro
 """
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from rich.console import Console
 
 from steno.config import load_settings
 from steno.doctor import locate_model
+from steno.redis_server import free_port
 from steno.serve import ServeError, Stack, running
 
 ROOT = Path(__file__).parent.parent
@@ -35,13 +35,6 @@ def choose() -> tuple[str, str, str]:
     if locate_model("faster-whisper", FETCHED_MODEL, "--fetch").returncode == 0:
         return "faster-whisper", FETCHED_MODEL, f"its model '{FETCHED_MODEL}' could be fetched"
     return "pocketsphinx", "en-us", "Whisper's weights are not here and cannot be fetched; pocketsphinx brings its own"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def show(stack: Stack, engine: str, model: str, why: str) -> int:

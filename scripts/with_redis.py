@@ -1,20 +1,12 @@
 """Run a command with a Redis server and an upload folder of its own: `python scripts/with_redis.py pytest ...`."""
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from steno.redis_server import RedisServer
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from steno.redis_server import RedisServer, free_port
 
 
 def main() -> int:

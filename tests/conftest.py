@@ -6,8 +6,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from conftest import MODEL, free_port
+from conftest import MODEL
 from steno.config import Settings
+from steno.redis_server import free_port
 from steno.serve import Stack
 
 

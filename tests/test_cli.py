@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from conftest import DATA, free_port
+from conftest import DATA
 from steno import __version__
+from steno.redis_server import free_port
 from steno.serve import Stack
 
 

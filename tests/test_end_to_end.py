@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from conftest import DATA, MODEL, MakeSettings, free_port
+from conftest import DATA, MODEL, MakeSettings
+from steno.redis_server import free_port
 from steno.serve import Stack
 from steno.transcript import Transcript
 from steno.transcript.model import faults

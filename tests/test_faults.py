@@ -13,10 +13,11 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from conftest import DATA, MODEL, free_port
+from conftest import DATA, MODEL
 from steno.config import Settings
 from steno.jobs.queue import JobQueue
 from steno.jobs.record import TRANSCRIPT
+from steno.redis_server import free_port
 from steno.serve import Stack
 from tests.processes import alive, children, eventually
 

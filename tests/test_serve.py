@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from conftest import free_port
+from steno.redis_server import free_port
 from tests.processes import alive, children, eventually
 
 Serve = Callable[..., "subprocess.Popen[str]"]

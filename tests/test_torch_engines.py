@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from conftest import DATA, MODEL, free_port
+from conftest import DATA, MODEL
 from steno.config import Settings
+from steno.redis_server import free_port
 from steno.serve import Stack
 from steno.transcript import Transcript
 from steno.transcript.model import faults

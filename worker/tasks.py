@@ -70,20 +70,8 @@ def transcribe(job_id: str) -> dict[str, Any] | Retry:
         log.info("Job %s given back: this worker stops", job_id, extra={"action": "job_given_back"})
         progress.give_back()
         return _AGAIN
-    except Exception as cause:
-        if (done := place.storage.get(job_id, TRANSCRIPT)) is not None:  # another worker was faster
-            return _summary(Transcript.from_dict(done))
-        error, retryable = (cause, cause.retryable) if isinstance(cause, JobError) else (JobError(), True)
-        if error is not cause:
-            log.exception("Job %s met an unforeseen error", job_id, extra={"action": "job_error"})
-        if retryable and progress.attempts < place.settings.max_attempts:
-            log.warning("Job %s will be tried again: %s", job_id, error, extra={"action": "job_retried"})
-            progress.report("queued", 0.0)
-            return _AGAIN
-        place.storage.put(job_id, ERROR, error_record(error.code, str(error), progress.attempts))
-        if error is cause:
-            raise
-        raise error from cause
+    except Exception as cause:  # noqa: BLE001 - whatever it is, the job must end
+        return _after_failure(place, job_id, progress, cause)
     took = time.monotonic() - started
     log.info(
         "Job %s finished: %.1f s of audio in %.1f s",
@@ -93,6 +81,23 @@ def transcribe(job_id: str) -> dict[str, Any] | Retry:
         extra={"action": "job_finished"},
     )
     return _summary(transcript)
+
+
+def _after_failure(place: Workplace, job_id: str, progress: "Progress", cause: Exception) -> dict[str, Any] | Retry:
+    """Try again what may pass, store why the rest failed and raise it; unless another worker was faster and succeeded."""
+    if (done := place.storage.get(job_id, TRANSCRIPT)) is not None:
+        return _summary(Transcript.from_dict(done))
+    error, retryable = (cause, cause.retryable) if isinstance(cause, JobError) else (JobError(), True)
+    if error is not cause:
+        log.error("Job %s met an unforeseen error", job_id, exc_info=cause, extra={"action": "job_error"})
+    if retryable and progress.attempts < place.settings.max_attempts:
+        log.warning("Job %s will be tried again: %s", job_id, error, extra={"action": "job_retried"})
+        progress.report("queued", 0.0)
+        return _AGAIN
+    place.storage.put(job_id, ERROR, error_record(error.code, str(error), progress.attempts))
+    if error is cause:
+        raise error
+    raise error from cause
 
 
 def _transcribe(place: Workplace, request: JobRequest, progress: "Progress") -> Transcript:

@@ -12,9 +12,9 @@ from redis import Redis
 from api.tests.desk import Desk
 from api.tests.server import Server, app_over, running
 from api.tests.wire import MIB
-from conftest import MakeSettings, free_port
+from conftest import MakeSettings
 from steno.config import Settings
-from steno.redis_server import RedisServer
+from steno.redis_server import RedisServer, free_port
 
 Serve = Callable[..., Server]
 

@@ -11,9 +11,9 @@ from redis import Redis
 from api.tests.conftest import Serve
 from api.tests.server import Server, assert_refused, eventually, kernel_limit, running
 from api.tests.wire import BOUNDARY, CHUNKED, ENGINE, KIB, MIB, SOUND, Wire, chunk, form, head, recording
-from conftest import MakeSettings, free_port
+from conftest import MakeSettings
 from steno.jobs.queue import UNFINISHED
-from steno.redis_server import RedisServer
+from steno.redis_server import RedisServer, free_port
 
 LONG = form(ENGINE, recording(SOUND + b"\x07" * MIB))
 HALF = len(LONG) // 2

@@ -8,12 +8,13 @@ from redis.exceptions import RedisError
 
 from api.tests.desk import Desk
 from api.tests.server import kernel_limit
-from conftest import MakeSettings, free_port
+from conftest import MakeSettings
 from steno.config import Settings
 from steno.jobs.options import Options
 from steno.jobs.queue import UNFINISHED, JobQueue, queue_name
 from steno.jobs.record import REQUEST, JobRequest
 from steno.jobs.submit import submit
+from steno.redis_server import free_port
 from steno.storage import LocalStorage, StorageFull
 
 

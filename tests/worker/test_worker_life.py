@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from conftest import DATA, MakeSettings, free_port
+from conftest import DATA, MakeSettings
 from steno.config import Settings
 from steno.jobs.options import Options, resolve
 from steno.jobs.queue import STATUS_FIELDS, JobQueue, JobState, job_key, parse_state
 from steno.jobs.record import ERROR, TRANSCRIPT, Status
 from steno.jobs.submit import submit
-from steno.redis_server import RedisServer
+from steno.redis_server import RedisServer, free_port
 from steno.storage import LocalStorage
 from tests.processes import alive, children, eventually
 

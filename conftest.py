@@ -19,20 +19,17 @@ MODEL = "mini"
 
 MakeSettings = Callable[..., Settings]
 
-_session = TemporaryDirectory(prefix="steno-tests-")
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start Redis before any test is imported: the specification's own tests build their app at import."""
     for name in [name for name in os.environ if name.startswith("STENO_")]:
         del os.environ[name]
-    port = free_port()
-    server = RedisServer(Path(_session.name) / "redis", port)
+    folder, port = TemporaryDirectory(prefix="steno-tests-"), free_port()
+    server = RedisServer(Path(folder.name) / "redis", port)
     server.start()
-    config.add_cleanup(_session.cleanup)
-    config.add_cleanup(server.stop)
-    uploads = str(Path(_session.name) / "uploads")
-    os.environ.update(REDIS_HOST="127.0.0.1", REDIS_PORT=str(port), UPLOAD_DIR=uploads)
+    config.add_cleanup(folder.cleanup)
+    config.add_cleanup(server.stop)  # the last to be added is the first to be done
+    os.environ.update(REDIS_HOST="127.0.0.1", REDIS_PORT=str(port), UPLOAD_DIR=f"{folder.name}/uploads")
 
 
 @pytest.fixture
@@ -70,12 +67,11 @@ def settings(make_settings: MakeSettings) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def model_dir() -> Path:
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small Whisper model, unpacked: it truly hears the recordings in tests/data."""
-    folder = Path(_session.name) / "models"
-    if not folder.exists():
-        with tarfile.open(DATA / "mini-ct2.tar.xz") as archive:
-            archive.extractall(folder, filter="data")
+    folder = tmp_path_factory.mktemp("models")
+    with tarfile.open(DATA / "mini-ct2.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
     return folder / "mini-ct2"
 
 

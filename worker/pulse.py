@@ -52,7 +52,7 @@ class Pulse:
             try:
                 work()
             except RedisError as error:
-                log.warning("No heartbeat: %s", error, extra={"action": "heartbeat_missed"})
+                log.warning("Redis does not answer: %s", error, extra={"action": "beat_missed"})
             except Exception:
-                log.exception("The sweep failed; it goes on at the next beat", extra={"action": "sweep_failed"})
+                log.exception("A beat failed; the next one comes", extra={"action": "beat_failed"})
             self._stop.wait(self._ttl / BEATS)

@@ -45,7 +45,7 @@ def refuse_early(request: Request, settings: Settings, storage: Storage) -> None
     length = request.headers.get("content-length", "")
     announced = int(length) if length.isascii() and length.isdigit() else 0
     if announced > settings.max_file_size + _FORM_BYTES:
-        raise FileTooLarge(f"File too large; this server accepts at most {settings.max_file_size} bytes.")
+        raise _too_large(settings.max_file_size)
     free = storage.free_bytes()
     if free is not None and free < max(announced, _FORM_BYTES):
         raise OutOfSpace
@@ -68,7 +68,7 @@ class Writer:
         """Take a chunk. Raises FileTooLarge at the first byte over the limit, NotAudio."""
         self.size += len(data)
         if self.size > self._largest:
-            raise FileTooLarge(f"File too large; this server accepts at most {self._largest} bytes.")
+            raise _too_large(self._largest)
         if not self._sniffed:
             self._head += data[: _SNIFFED_BYTES - len(self._head)]
             if len(self._head) >= _SNIFFED_BYTES:
@@ -230,6 +230,10 @@ def _extension(filename: str, settings: Settings) -> str:
         shown = f"'.{extension[:20]}'" if extension else "(the file's name has no extension)"
         raise UnsupportedFormat(f"Unsupported format {shown}; this server accepts {accepted}.")
     return extension
+
+
+def _too_large(largest: int) -> FileTooLarge:
+    return FileTooLarge(f"File too large; this server accepts at most {largest} bytes.")
 
 
 def _invalid(field_name: str, message: str) -> InvalidField:

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from redis import Redis
 
-from steno.redis_server import RedisServer, die_with_parent, free_port
+from steno.parent import die_with_parent
+from steno.redis_server import RedisServer, free_port
 
 HOST: Final = "127.0.0.1"
 _ROOT: Final = Path(__file__).parents[1]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from steno.engines import ENGINES
+from steno.engines import ENGINES, installed_engines
 from steno.languages import LANGUAGES
 
 DAY = 86_400
@@ -194,6 +194,11 @@ class Settings(BaseSettings):
     def align_models_by_language(self) -> dict[str, str]:
         """The registered alignment models, by language code."""
         return dict(entry.split("=", 1) for entry in self.align_models)
+
+    @property
+    def runnable_engines(self) -> tuple[str, ...]:
+        """The engines installed here, of those that the deployment offers."""
+        return tuple(name for name in installed_engines() if not self.engines or name in self.engines)
 
     @property
     def redis_address(self) -> str:

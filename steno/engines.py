@@ -1,5 +1,6 @@
 """The engines there are, as every process knows them. What runs them lives in `worker/engines`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -75,6 +76,11 @@ ENGINES: dict[str, Engine] = {
         ),
     )
 }
+
+
+def install_hints(names: Iterable[str]) -> str:
+    """How to install each of these engines."""
+    return "; ".join(f"{name}: {ENGINES[name].install}" for name in names)
 
 
 def installed_engines() -> tuple[str, ...]:

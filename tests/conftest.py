@@ -7,29 +7,16 @@ import httpx
 import pytest
 
 from conftest import MODEL
-from steno.config import Settings
-from steno.redis_server import free_port
 from steno.serve import Stack
+from tests.stacks import running_stack
 
 
 @pytest.fixture(scope="session")
 def stack(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A running service with the small model as its default."""
-    changes = {
-        "STENO_LOCAL_MODELS": f"faster-whisper:{MODEL}={model_dir}",
-        "STENO_DEFAULT_MODEL": MODEL,
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("REDIS_HOST", "REDIS_PORT", "UPLOAD_DIR"):
-            patch.delenv(name)
-        for name, value in changes.items():
-            patch.setenv(name, value)
-        made = Stack(Settings(), tmp_path_factory.mktemp("stack"), "127.0.0.1", free_port())
-        made.start()
-    try:
+    environment = {"STENO_LOCAL_MODELS": f"faster-whisper:{MODEL}={model_dir}", "STENO_DEFAULT_MODEL": MODEL}
+    with running_stack(tmp_path_factory.mktemp("stack"), environment) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture

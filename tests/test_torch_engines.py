@@ -13,10 +13,9 @@ import pytest
 
 from conftest import DATA, MODEL
 from steno.config import Settings
-from steno.redis_server import free_port
-from steno.serve import Stack
 from steno.transcript import Transcript
 from steno.transcript.model import faults
+from tests.stacks import running_stack
 from tests.test_end_to_end import finished, upload
 from worker.audio import Audio
 
@@ -50,18 +49,11 @@ def environment(weights: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def service(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of a running service whose one worker offers both engines."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("REDIS_HOST", "REDIS_PORT", "UPLOAD_DIR"):
-            patch.delenv(name)
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        stack = Stack(Settings(), tmp_path_factory.mktemp("torch"), "127.0.0.1", free_port())
-        stack.start()
-    try:
-        with httpx.Client(base_url=stack.url, timeout=60) as client:
-            yield client
-    finally:
-        stack.stop()
+    with (
+        running_stack(tmp_path_factory.mktemp("torch"), environment) as stack,
+        httpx.Client(base_url=stack.url, timeout=60) as client,
+    ):
+        yield client
 
 
 def heard(service: httpx.Client, name: str, engine: str, **fields: str) -> dict[str, Any]:

@@ -12,7 +12,6 @@ Events:    {"event": "stage", "stage": "loading" | "decoding" | "transcribing", 
            {"event": "failed", "code", "message"}       the process is ready for the next job all the same
 """
 
-import ctypes
 import json
 import logging
 import os
@@ -30,6 +29,7 @@ from typing import Any, Final, TextIO
 from steno.config import Settings, load_settings
 from steno.jobs.errors import EngineFailed, EngineOutOfMemory, JobError
 from steno.jobs.options import Options
+from steno.parent import die_with_parent
 from steno.transcript.model import tidy
 from worker.audio import Audio
 from worker.engines import load_engine
@@ -41,7 +41,6 @@ Emit = Callable[[dict[str, Any]], None]
 
 MODELS_KEPT: Final = 2
 """Loaded models kept, least recently used out first."""
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class Models:
@@ -118,12 +117,6 @@ def _write(out: TextIO, event: dict[str, Any]) -> None:
     out.flush()
 
 
-def _die_with_parent() -> None:
-    """Linux kills this process when its worker dies; everywhere, the end of standard input ends it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def _jobs() -> Iterator[dict[str, Any]]:
     """Jobs as they come. A thread reads them, so that the worker's end is noticed in the middle of a job, too."""
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -139,7 +132,7 @@ def _jobs() -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    _die_with_parent()
+    die_with_parent(signal.SIGKILL)  # on Linux; everywhere, the end of standard input ends it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to handle
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not look like an event

@@ -21,7 +21,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy
 
 from steno.config import Settings, SettingsError, load_settings
-from steno.engines import ENGINES, installed_engines
+from steno.engines import ENGINES, install_hints
 from steno.jobs.errors import JobError
 from steno.jobs.queue import JobQueue
 from steno.jobs.record import ERROR, TRANSCRIPT
@@ -101,11 +101,6 @@ class WarmWorker(SimpleWorker):
             self._job_queue.settle(job.id)
 
 
-def offered_engines(settings: Settings) -> tuple[str, ...]:
-    """The engines that this worker serves: those installed, of those that the deployment offers."""
-    return tuple(name for name in installed_engines() if not settings.engines or name in settings.engines)
-
-
 def work(settings: Settings, engines: tuple[str, ...]) -> None:
     """Serve until told to stop, through every outage of Redis, with the engine process kept warm across them."""
     place = tasks.workplace()
@@ -155,10 +150,9 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    engines = offered_engines(settings)
+    engines = settings.runnable_engines
     if not engines:
-        wanted = settings.engines or tuple(ENGINES)
-        hints = "; ".join(f"{name}: {ENGINES[name].install}" for name in wanted)
+        hints = install_hints(settings.engines or ENGINES)
         print(f"No engine is installed that this worker could serve. {hints}", file=sys.stderr)
         return 1
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until RQ's handlers are in place

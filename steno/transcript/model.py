@@ -62,6 +62,12 @@ def segment_from_dict(data: dict[str, Any]) -> Segment:
     return Segment(**{**data, "words": tuple(Word(**word) for word in data["words"])})
 
 
+def mean_confidence(words: Iterable[Word]) -> float | None:
+    """The confidence of a segment: the mean of those of its words that have one; None if none has."""
+    known = [word.confidence for word in words if word.confidence is not None]
+    return sum(known) / len(known) if known else None
+
+
 def joined(segments: Iterable[Segment]) -> str:
     """The text of a whole transcript."""
     return " ".join(segment.text for segment in segments if segment.text)

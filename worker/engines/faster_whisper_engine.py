@@ -10,6 +10,7 @@ from steno.config import Settings, usable_cores
 from steno.jobs.errors import ModelUnavailable
 from steno.jobs.options import Options
 from steno.transcript import Segment, Word
+from steno.transcript.model import mean_confidence
 from worker.audio import Audio
 from worker.engines.base import Hearing, Report
 
@@ -105,9 +106,9 @@ def _complete(model: str, path: Path) -> str:
 def _segment(heard: Any, offset: float) -> Segment:
     """A segment of the library's, moved to where its stretch begins."""
     words = tuple(_words(heard.words or (), offset))
-    confidence = math.exp(heard.avg_logprob)
-    if words:
-        confidence = sum(word.confidence or 0.0 for word in words) / len(words)
+    confidence = mean_confidence(words)
+    if confidence is None:
+        confidence = math.exp(heard.avg_logprob)
     return Segment(
         0, offset + float(heard.start), offset + float(heard.end), heard.text.strip(), confidence, None, words
     )

@@ -11,6 +11,7 @@ from typing import Any
 from steno.config import Settings
 from steno.jobs.options import Options
 from steno.transcript import Segment, Word
+from steno.transcript.model import mean_confidence
 from worker.audio import SAMPLE_RATE, Audio
 from worker.engines.base import Hearing, Report
 
@@ -36,9 +37,8 @@ class Pocketsphinx:
             self._decoder.process_raw(stretch.pcm, full_utt=True)
             self._decoder.end_utt()
             if words := tuple(self._words(stretch.start_time)):
-                confidence = sum(word.confidence or 0.0 for word in words) / len(words)
                 text = " ".join(word.text for word in words)
-                yield Segment(0, words[0].start, words[-1].end, text, confidence, None, words)
+                yield Segment(0, words[0].start, words[-1].end, text, mean_confidence(words), None, words)
 
     def _words(self, offset: float) -> Iterator[Word]:
         for heard in self._decoder.seg() or ():

@@ -9,6 +9,7 @@ from steno.config import Settings, usable_cores
 from steno.jobs.errors import ModelUnavailable
 from steno.jobs.options import Options
 from steno.transcript import Segment, Word
+from steno.transcript.model import mean_confidence
 from worker.audio import Audio
 from worker.engines import faster_whisper_engine
 from worker.engines.base import Hearing, Report
@@ -106,10 +107,9 @@ def load(model: str, settings: Settings) -> WhisperX:
 def _segments(aligned: list[Any]) -> Iterator[Segment]:
     for segment in aligned:
         words = tuple(_words(segment))
-        confidence = math.exp(float(segment["avg_logprob"])) if "avg_logprob" in segment else None
-        scores = [word.confidence for word in words if word.confidence is not None]
-        if scores:
-            confidence = sum(scores) / len(scores)
+        confidence = mean_confidence(words)
+        if confidence is None and "avg_logprob" in segment:
+            confidence = math.exp(float(segment["avg_logprob"]))
         text = segment["text"].strip()
         yield Segment(0, float(segment["start"]), float(segment["end"]), text, confidence, None, words)
 

@@ -25,7 +25,7 @@ test: install ## Every test that needs no torch
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-engines: $(ENGINES)/.installed ## The tests of the engines that need torch (7.7 GB, kept in .venv-engines)
-	$(ENGINES)/bin/python -m pytest -m torch tests/test_torch_engines.py
+	$(ENGINES)/bin/python -m pytest -m torch tests/torch_engines
 
 $(ENGINES)/.installed: pyproject.toml requirements-engines.lock
 	$(PYTHON) -m venv $(ENGINES)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,11 +10,11 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from scripts.small_models import DATA, MODEL, unpack
 from steno.config import Settings
 from steno.redis_server import RedisServer, free_port
 
-DATA = Path(__file__).parent / "tests" / "data"
-MODEL = "mini"
+__all__ = ["DATA", "MODEL", "MakeSettings"]
 
 MakeSettings = Callable[..., Settings]
 
@@ -68,11 +67,8 @@ def settings(make_settings: MakeSettings) -> Settings:
 
 @pytest.fixture(scope="session")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small Whisper model, unpacked: it truly hears the recordings in tests/data."""
-    folder = tmp_path_factory.mktemp("models")
-    with tarfile.open(DATA / "mini-ct2.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder / "mini-ct2"
+    """The small Whisper model for CTranslate2: it truly hears the recordings in tests/data."""
+    return unpack(tmp_path_factory.mktemp("models")) / "mini-ct2"
 
 
 @pytest.fixture(scope="session")

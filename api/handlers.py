@@ -3,18 +3,18 @@
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 from redis.exceptions import RedisError
 
 from api import errors
 from api.errors import problems
-from api.models import JobStatus, TranscribeRequest, TranscribeResponse
+from api.models import JobStatus, TranscribeResponse, option_schemas
 from api.multipart import ClientDisconnect
-from api.state import State, state_of
+from api.state import AppState, state_of
 from api.storage import Intake, refuse_early
 from api.views import job_view
 from steno.jobs.record import Status
@@ -40,18 +40,13 @@ class PlainRoute(APIRoute):
 
 router = APIRouter()
 polled = APIRouter(route_class=PlainRoute)
-AppState = Annotated[State, Depends(state_of)]
 
 
 def _form() -> dict[str, Any]:
     """The upload form for the API's description; the route reads it as a stream, so FastAPI cannot see it."""
-    schema = TranscribeRequest.model_json_schema()
-    for name, told in schema["properties"].items():
-        if "anyOf" in told:  # a form has no null: an optional field is absent or empty
-            schema["properties"][name] = {**told["anyOf"][0], "description": told["description"]}
     file = {"type": "string", "format": "binary", "description": "The recording."}
-    schema["properties"] = {"file": file, **schema["properties"]}
-    schema["required"] = ["file", *schema["required"]]
+    properties = {"file": file, **option_schemas()}
+    schema = {"type": "object", "properties": properties, "required": ["file", "engine"]}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 

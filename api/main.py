@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
+from api.engines import router as engines
 from api.errors import install_error_handlers
 from api.handlers import polled, router
 from api.state import State
@@ -37,6 +38,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_error_handlers(app)
     app.include_router(polled)
     app.include_router(router)
+    app.include_router(engines)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     return app
 

@@ -1,6 +1,6 @@
 """What the native routes take and give."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -10,7 +10,7 @@ EngineName = Literal["whisperx", "timestamped", "faster-whisper", "pocketsphinx"
 
 
 class TranscribeRequest(BaseModel):
-    """The fields that come beside the file."""
+    """The fields that come beside the file. What an engine cannot honour is refused: see docs/options.md."""
 
     engine: EngineName = Field(description="What listens: see docs/engines.md.")
     language: str | None = Field(
@@ -19,6 +19,39 @@ class TranscribeRequest(BaseModel):
     model: str | None = Field(
         None, max_length=200, description="One of the engine's models, by name; the server's default if absent."
     )
+    task: Literal["transcribe", "translate"] | None = Field(
+        None, description="`translate` gives English text, whatever is spoken; `transcribe` if absent."
+    )
+    prompt: str | None = Field(
+        None, max_length=2000, description="Text that might have come before: sets style, spelling and names."
+    )
+    hotwords: str | None = Field(None, max_length=2000, description="Words that are likely to be spoken.")
+    temperature: float | None = Field(
+        None, ge=0, le=1, description="Sampling temperature, this one alone; the engine's own way if absent."
+    )
+    beam_size: int | None = Field(None, ge=1, le=16, description="Beams searched at once; the engine's own if absent.")
+    batch_size: int | None = Field(
+        None, ge=1, le=64, description="Stretches of 30 s heard at once: faster, and more memory. 8 if absent."
+    )
+    vad: bool | None = Field(
+        None, description="Leave out, before listening, what the voice detector takes for no speech."
+    )
+    diarize: bool | None = Field(None, description="Name the speaker of every word: `SPEAKER_00` and so on.")
+    min_speakers: int | None = Field(None, ge=1, le=100, description="With `diarize`: at least so many speakers.")
+    max_speakers: int | None = Field(None, ge=1, le=100, description="With `diarize`: at most so many speakers.")
+    word_timestamps: bool | None = Field(
+        None, description="False leaves out the words with their times, and the work they take; true if absent."
+    )
+    disfluencies: bool | None = Field(None, description="Write `[*]` for hesitations, fillers and false starts.")
+    suppress_numerals: bool | None = Field(
+        None, description="Write numbers as words, which can be aligned, and no currency signs."
+    )
+
+
+def option_schemas() -> dict[str, Any]:
+    """The JSON schema of each field that a client may send. A form has no null: an optional field is absent or empty."""
+    fields: dict[str, Any] = TranscribeRequest.model_json_schema()["properties"]
+    return {name: {**told.get("anyOf", [told])[0], "description": told["description"]} for name, told in fields.items()}
 
 
 class TranscribeResponse(BaseModel):
@@ -36,14 +69,35 @@ class JobStatus(BaseModel):
     error_code: str | None = Field(None, description="Stable name of the error: see docs/errors.md.")
     engine: str
     stage: str | None = Field(
-        None, description="queued, loading, decoding, transcribing or writing; absent once the job is over."
+        None,
+        description="queued, loading, decoding, transcribing, aligning, diarizing or writing; absent once the job is over.",
     )
-    progress: float = Field(description="Share of the recording transcribed, 0 to 1.")
+    progress: float = Field(description="Share of the stage's work that is done, 0 to 1; 1 once the job is finished.")
     attempts: int = Field(description="How often the job was begun.")
     message: str | None = Field(None, description="A sentence on why the job still waits, where there is a reason.")
     enqueued_at: str | None = None
     started_at: str | None = None
     ended_at: str | None = None
+
+
+class EngineDescription(BaseModel):
+    """An engine, and what may be asked of it here."""
+
+    name: EngineName
+    available: bool = Field(description="Whether a live worker offers it; a job for any other waits until one does.")
+    workers: int = Field(description="How many live workers have said what they offer.")
+    models: list[str] = Field(description="What `model` may be: allowed here, and known to a live worker.")
+    default_model: str | None = Field(None, description="Used where a request names none.")
+    languages: list[str] = Field(description="Codes of the languages it knows. Some models know English only.")
+    options: dict[str, Any] = Field(description="The options it honours, each with the JSON schema of its values.")
+    versions: list[dict[str, str]] = Field(description="Of its libraries; one entry for each combination in use.")
+    devices: list[str] = Field(description="What it computes on: cpu, cuda.")
+    licence: str
+    install: str = Field(description="How an operator would get it.")
+
+
+class EngineList(BaseModel):
+    engines: list[EngineDescription]
 
 
 class Problem(BaseModel):

@@ -3,15 +3,16 @@
 import asyncio
 import time
 import weakref
-from typing import Final, cast
+from typing import Annotated, Final, cast
 
-from fastapi import Request
+from fastapi import Depends, Request
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
 from steno.config import Settings
-from steno.jobs.queue import OFFERED, JobQueue
+from steno.jobs.queue import JobQueue
+from steno.jobs.roster import OFFERED, Roster
 from steno.storage import LocalStorage, Storage
 
 _OFFERS_SECONDS: Final = 1.0
@@ -25,6 +26,7 @@ class State:
         self.settings = settings
         self.storage: Storage = LocalStorage(settings.upload_dir)
         self.queue = JobQueue(settings)
+        self.roster = Roster(self.queue.redis)
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncRedis] = weakref.WeakKeyDictionary()
         self._offered: frozenset[str] = frozenset()
         self._offered_until = 0.0
@@ -62,3 +64,7 @@ class State:
 def state_of(request: Request) -> State:
     state: State = request.app.state.steno
     return state
+
+
+AppState = Annotated[State, Depends(state_of)]
+"""What a route declares to be given the state."""

@@ -215,7 +215,7 @@ class Intake:
     def _options(self) -> Options:
         try:
             asked = TranscribeRequest.model_validate({key: value for key, value in self.fields.items() if value})
-            return resolve(self.settings, asked.engine, asked.language, asked.model)
+            return resolve(self.settings, **asked.model_dump(exclude_none=True))
         except ValidationError as error:
             faults = [{"field": str(e["loc"][-1]), "message": e["msg"]} for e in error.errors()]
             raise InvalidField("; ".join(f"{f['field']}: {f['message']}" for f in faults), faults) from error

@@ -72,14 +72,14 @@ def _stored_view(storage: Storage, job_id: str, known: JobState | None) -> JobVi
     try:
         request = storage.get(job_id, REQUEST)
     except ValueError:  # a disk that lies; the job's error says so
-        request = {"engine": "", "created_at": None}
+        request = {"options": {"engine": ""}, "created_at": None}
     if request is None:
         return None
     times = {
         "enqueued_at": known.enqueued_at if known else request["created_at"],
         "started_at": known.started_at if known else None,
         "ended_at": known.ended_at if known else None,
-        "engine": request["engine"],
+        "engine": request.get("options", request)["engine"],
         "attempts": known.attempts if known else 0,
     }
     if (result := storage.read(job_id, TRANSCRIPT)) is not None:

@@ -14,6 +14,7 @@ from steno.jobs.options import Options
 from worker.audio import Audio
 from worker.engines import load_engine
 from worker.engines.base import Engine
+from worker.model_cache import ModelCache
 
 
 def listen(engine: Engine, options: Options, path: Path) -> int:
@@ -22,9 +23,9 @@ def listen(engine: Engine, options: Options, path: Path) -> int:
 
 
 def main() -> None:
-    options = Options(sys.argv[1], sys.argv[2])
+    options, settings = Options(sys.argv[1], sys.argv[2]), load_settings()
     files = [Path(name) for name in sys.argv[3:]]
-    engine = load_engine(options.engine, options.model, load_settings())
+    engine = load_engine(options.engine, options.model, settings, ModelCache(settings))
     listen(engine, options, files[0])
     began = time.monotonic()
     words = sum(listen(engine, options, path) for path in files)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from steno import interpreters
 from steno.config import load_settings
-from steno.doctor import locate_model
 from steno.redis_server import free_port
 from steno.serve import ServeError, Stack, running
 
@@ -27,14 +27,17 @@ say = Console(highlight=False, soft_wrap=True).print
 
 def choose() -> tuple[str, str, str]:
     """Engine, model, and why: real Whisper if its weights are here or can be had, otherwise the one in the wheel."""
-    default = load_settings().default_model
-    for model in (default, FETCHED_MODEL):
-        if locate_model("faster-whisper", model).returncode == 0:
+    settings = load_settings()
+    for model in (settings.default_model, FETCHED_MODEL):
+        if interpreters.has_model(settings, "faster-whisper", model):
             return "faster-whisper", model, f"its model '{model}' is on this machine"
     say(f"Looking for Whisper's model '{FETCHED_MODEL}' (145 MB, once) ...")
-    if locate_model("faster-whisper", FETCHED_MODEL, "--fetch").returncode == 0:
-        return "faster-whisper", FETCHED_MODEL, f"its model '{FETCHED_MODEL}' could be fetched"
-    return "pocketsphinx", "en-us", "Whisper's weights are not here and cannot be fetched; pocketsphinx brings its own"
+    try:
+        interpreters.ask(settings, "faster-whisper", "pull", "faster-whisper", FETCHED_MODEL)
+    except interpreters.NoAnswer:
+        why = "Whisper's weights are not here and cannot be fetched; pocketsphinx brings its own"
+        return "pocketsphinx", "en-us", why
+    return "faster-whisper", FETCHED_MODEL, f"its model '{FETCHED_MODEL}' could be fetched"
 
 
 def show(stack: Stack, engine: str, model: str, why: str) -> int:

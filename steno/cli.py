@@ -4,40 +4,23 @@ import json
 import os
 import signal
 import sys
-from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from steno import __version__
-from steno.client import Client, ClientError
-from steno.config import Settings, SettingsError, load_settings
+from steno import __version__, models
 from steno.doctor import examine
 from steno.redis_server import RedisServerError
 from steno.serve import ServeError, Stack, running
-from steno.transcribe import Show, transcribe_file
-from steno.transcript.writers import WRITERS
+from steno.terminal import err, fail, out, settings
+from steno.transcribe import transcribe
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-_out = Console()
-_err = Console(stderr=True)
-
-DEFAULT_SERVER = "http://127.0.0.1:8000"
-
-
-def _fail(message: object, code: int = 1) -> NoReturn:
-    _err.print(str(message), style="red", highlight=False, soft_wrap=True, markup=False)
-    raise typer.Exit(code)
-
-
-def _settings() -> Settings:
-    try:
-        return load_settings()
-    except SettingsError as error:
-        _fail(error, 2)
+app.command()(transcribe)
+app.add_typer(models.app, name="models")
 
 
 def _version(wanted: bool) -> None:
@@ -66,25 +49,25 @@ def serve(
 ) -> None:
     """Run everything on this machine: Redis, workers and the API. Ctrl-C stops it all."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    stack = Stack(_settings(), data_dir, host, port, workers)
+    stack = Stack(settings(), data_dir, host, port, workers)
     try:
         with running(stack):
             _announce(stack)
             stack.tend()
     except KeyboardInterrupt:
-        _err.print("Steno stopped.", style="dim")
+        err.print("Steno stopped.", style="dim")
     except (ServeError, RedisServerError) as error:
-        _fail(error)
+        fail(error)
 
 
 def _announce(stack: Stack) -> None:
-    _out.print(f"Steno is ready at [bold]{stack.url}[/bold]", soft_wrap=True)
-    _out.print(f"  API docs   {stack.url}/docs", soft_wrap=True)
-    _out.print(f"  Engines    {', '.join(stack.engines)}", soft_wrap=True)
-    _out.print(f"  Data       {stack.data_dir.absolute()}", soft_wrap=True, highlight=False)
+    out.print(f"Steno is ready at [bold]{stack.url}[/bold]", soft_wrap=True)
+    out.print(f"  API docs   {stack.url}/docs", soft_wrap=True)
+    out.print(f"  Engines    {', '.join(stack.engines)}", soft_wrap=True)
+    out.print(f"  Data       {stack.data_dir.absolute()}", soft_wrap=True, highlight=False)
     example = f"steno transcribe FILE --engine {stack.engines[0]} --server {stack.url}"
-    _out.print(f"  Try        {example}", soft_wrap=True, highlight=False)
-    _out.print("  Stop       Ctrl-C")
+    out.print(f"  Try        {example}", soft_wrap=True, highlight=False)
+    out.print("  Stop       Ctrl-C")
 
 
 @app.command()
@@ -105,81 +88,16 @@ def api(
 
 
 @app.command()
-def transcribe(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Recordings to transcribe.")],
-    engine: Annotated[str, typer.Option(envvar="STENO_ENGINE", help="Engine that listens.")] = "faster-whisper",
-    language: Annotated[str | None, typer.Option(help="Language code or name; detected if not given.")] = None,
-    model: Annotated[str | None, typer.Option(help="One of the engine's models, by name.")] = None,
-    format: Annotated[str, typer.Option(help=f"One of {', '.join(WRITERS)}.")] = "txt",
-    output_dir: Annotated[
-        Path | None, typer.Option(help="Save as NAME.FORMAT here, over what is there, instead of printing.")
-    ] = None,
-    server: Annotated[str, typer.Option(envvar="STENO_SERVER", help="Where Steno runs.")] = DEFAULT_SERVER,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the jobs' full status as one JSON object a line.")
-    ] = False,
-) -> None:
-    """Upload recordings, wait, and print or save their transcripts. Exits with 0 only if every one succeeded."""
-    if format not in WRITERS:
-        _fail(f"There is no format '{format}'; choose one of {', '.join(WRITERS)}.", 2)
-    fields = {"engine": engine} | ({"language": language} if language else {}) | ({"model": model} if model else {})
-    suffix = "json" if as_json else format
-    targets = _targets(files, suffix, output_dir)
-    try:
-        client, failed = Client(server), 0
-    except ClientError as error:
-        _fail(error, 2)
-    for path, target in zip(files, targets, strict=True):
-        try:
-            with Show(_err, path.name) as show:
-                status, text = transcribe_file(client, path, fields, format, show)
-            text = json.dumps(status) + "\n" if as_json else text
-            _hand_over(path, text, target, titled=len(files) > 1 and not as_json)
-        except ClientError as error:
-            failed += 1
-            _err.print(f"{path}: {error}", style="red", highlight=False, soft_wrap=True, markup=False)
-            if isinstance(error.__cause__, KeyboardInterrupt):
-                break
-    client.close()
-    raise typer.Exit(1 if failed else 0)
-
-
-def _targets(files: list[Path], suffix: str, output_dir: Path | None) -> list[Path | None]:
-    """Where each transcript is saved, None to print it. Files that differ in their extension only keep it."""
-    if output_dir is None:
-        return [None] * len(files)
-    stems = Counter(path.stem for path in files)
-    names = [f"{path.stem if stems[path.stem] == 1 else path.name}.{suffix}" for path in files]
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        _fail(f"Several files would be saved as {', '.join(twice)}; transcribe them one folder at a time.", 2)
-    return [output_dir / name for name in names]
-
-
-def _hand_over(path: Path, text: str, target: Path | None, *, titled: bool) -> None:
-    """Save the text, or print it: under the file's name where there are several."""
-    try:
-        if target is None:
-            sys.stdout.write((f"== {path.name} ==\n" if titled else "") + text)
-            sys.stdout.flush()
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-    except (OSError, AttributeError) as error:  # a full disk, or a standard output that is closed
-        raise ClientError(f"Cannot hand over the transcript: {error}.") from error
-    _err.print(f"Saved {target}", highlight=False, soft_wrap=True)
-
-
-@app.command()
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as one JSON object.")] = False,
 ) -> None:
     """Say what works on this machine, and what to do about what does not."""
-    findings = examine(_settings())
+    findings = examine(settings())
     broken = any(finding.state == "fail" for finding in findings)
     if as_json:
         print(json.dumps({"ok": not broken, "findings": [vars(finding) for finding in findings]}, indent=2))
     else:
-        _out.print(_findings_table(findings))
+        out.print(_findings_table(findings))
     raise typer.Exit(1 if broken else 0)
 
 
@@ -190,8 +108,8 @@ def _findings_table(findings: list[Any]) -> Table:
     table.add_column(overflow="fold")
     marks = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "fail": "[red]FAIL[/red]"}
     for finding in findings:
-        advice = f"\n[bold]→[/bold] {finding.advice}" if finding.advice else ""
-        table.add_row(marks[finding.state], finding.subject, finding.detail + advice)
+        advice = f"\n[bold]→[/bold] {escape(finding.advice)}" if finding.advice else ""
+        table.add_row(marks[finding.state], finding.subject, escape(finding.detail) + advice)
     return table
 
 

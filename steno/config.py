@@ -1,10 +1,11 @@
 """Every setting of Steno, in one place: its environment variable, type, unit, default and meaning."""
 
 import os
+from collections.abc import Container
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from steno.engines import ENGINES, installed_engines
@@ -21,6 +22,27 @@ def _split(value: object) -> object:
     """A comma-separated variable becomes a list; anything else is left to the field's own type."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _registered(entry: str) -> tuple[str, str, str]:
+    """Engine, name and path of engine:name=path; what is missing is empty."""
+    engine, _, rest = entry.partition(":")
+    name, _, path = rest.partition("=")
+    return engine, name, path
+
+
+def _all_models() -> tuple[str, ...]:
+    """The names of Whisper's models, of whatever engine."""
+    return tuple(dict.fromkeys(name for engine in ENGINES.values() if engine.is_whisper for name in engine.models))
+
+
+def _pairs(value: tuple[str, ...], keys: Container[str], shape: str) -> tuple[str, ...]:
+    """The entries, if each is key=something with one of the keys. Raises ValueError that tells the shape."""
+    for entry in value:
+        key, equals, rest = entry.partition("=")
+        if not (equals and rest and key in keys):
+            raise ValueError(f"'{entry}' is not {shape}")
     return value
 
 
@@ -60,21 +82,46 @@ class Settings(BaseSettings):
         description="Engines this deployment offers, comma separated. A worker serves only these; an API with this "
         "set refuses every other engine at once. Empty: a worker serves what is installed, an API accepts every engine.",
     )
-    default_model: str = Field(
-        "small",
-        validation_alias="STENO_DEFAULT_MODEL",
-        description="Model that the Whisper engines use when a request names none.",
-    )
     local_models: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         validation_alias="STENO_LOCAL_MODELS",
         description="Model folders registered under a name: engine:name=path, comma separated. Set it for API and workers alike.",
+    )
+    models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        validation_alias="STENO_MODELS",
+        description="Models that clients may ask for by name, comma separated, those of STENO_LOCAL_MODELS aside. "
+        "Empty: all of Whisper's.",
+    )
+    default_model: str = Field(
+        "small",
+        validate_default=True,
+        validation_alias="STENO_DEFAULT_MODEL",
+        description="Model that the Whisper engines use when a request names none.",
+    )
+    engine_pythons: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        validation_alias="STENO_ENGINE_PYTHONS",
+        description="Interpreters that run engines: engine=path, comma separated. Each has Steno and that engine installed "
+        "in an environment of its own. Engines without one run in the worker's.",
     )
     align_models: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         validation_alias="STENO_ALIGN_MODELS",
         description="Alignment models of whisperx by language: code=folder or code=name, comma separated. "
         "Languages without one take whisperx's own.",
+    )
+    diarization_model: str | None = Field(
+        None,
+        validation_alias="STENO_DIARIZATION_MODEL",
+        description="Diarization pipeline of whisperx, a name or a local folder. Unset: whisperx's own, which is gated on "
+        "its hub (HF_TOKEN).",
+    )
+    whisperx_vad: str = Field(
+        "pyannote",
+        validation_alias="STENO_WHISPERX_VAD",
+        pattern="^(pyannote|silero)$",
+        description="Voice activity detection of whisperx: pyannote, whose weights it brings, or silero, which it fetches once.",
     )
     device: str = Field(
         "auto",
@@ -92,6 +139,19 @@ class Settings(BaseSettings):
         validation_alias="STENO_THREADS",
         ge=0,
         description="CPU threads of an engine; 0 takes every core it may use.",
+    )
+    model_memory_mb: int = Field(
+        0,
+        validation_alias="STENO_MODEL_MEMORY_MB",
+        ge=0,
+        description="Memory that an engine process may fill with loaded models, in MB (2**20 bytes), of the GPU where it uses "
+        "one; the least recently used go first. 0 takes half of what the machine, container or GPU has.",
+    )
+    model_idle_minutes: float = Field(
+        30.0,
+        validation_alias="STENO_MODEL_IDLE_MINUTES",
+        gt=0,
+        description="Minutes after which a loaded model that nobody asked for is unloaded.",
     )
     max_audio_hours: float = Field(
         12.0,
@@ -154,7 +214,9 @@ class Settings(BaseSettings):
         description="Seconds an upload may take as a whole.",
     )
 
-    _split_lists = field_validator("allowed_formats", "engines", "local_models", "align_models", mode="before")(_split)
+    _split_lists = field_validator(
+        "allowed_formats", "engines", "models", "local_models", "align_models", "engine_pythons", mode="before"
+    )(_split)
 
     @field_validator("allowed_formats")
     @classmethod
@@ -171,23 +233,39 @@ class Settings(BaseSettings):
             raise ValueError(f"no engine is called {', '.join(unknown)}; there are {', '.join(ENGINES)}")
         return value
 
+    @field_validator("models")
+    @classmethod
+    def _known_models(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [name for name in value if name not in _all_models()]:
+            raise ValueError(f"no model is called {', '.join(unknown)}; there are {', '.join(_all_models())}")
+        return value
+
     @field_validator("local_models")
     @classmethod
     def _engine_name_path(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for entry in value:
-            engine, colon, rest = entry.partition(":")
-            name, equals, path = rest.partition("=")
-            if not (colon and equals and name and path and engine in ENGINES):
+            engine, name, path = _registered(entry)
+            if not (name and path and engine in ENGINES):
                 raise ValueError(f"'{entry}' is not engine:name=path with an engine of {', '.join(ENGINES)}")
         return value
 
     @field_validator("align_models")
     @classmethod
     def _language_model(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in value:
-            code, equals, model = entry.partition("=")
-            if not (equals and model and code in LANGUAGES):
-                raise ValueError(f"'{entry}' is not code=model with one of Whisper's language codes")
+        return _pairs(value, LANGUAGES, "code=model with one of Whisper's language codes")
+
+    @field_validator("engine_pythons")
+    @classmethod
+    def _engine_python(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _pairs(value, ENGINES, f"engine=path with an engine of {', '.join(ENGINES)}")
+
+    @field_validator("default_model")
+    @classmethod
+    def _default_is_allowed(cls, value: str, info: ValidationInfo) -> str:
+        """A default that every request would be refused for is noticed at the start, not by the first client."""
+        registered = [_registered(entry)[1] for entry in info.data.get("local_models", ())]
+        if value not in (*registered, *(info.data.get("models") or _all_models())):
+            raise ValueError("this model is neither in STENO_MODELS nor in STENO_LOCAL_MODELS")
         return value
 
     @property
@@ -196,9 +274,14 @@ class Settings(BaseSettings):
         return dict(entry.split("=", 1) for entry in self.align_models)
 
     @property
+    def pythons(self) -> dict[str, str]:
+        """The interpreters of those engines that have one of their own."""
+        return dict(entry.split("=", 1) for entry in self.engine_pythons)
+
+    @property
     def runnable_engines(self) -> tuple[str, ...]:
-        """The engines installed here, of those that the deployment offers."""
-        return tuple(name for name in installed_engines() if not self.engines or name in self.engines)
+        """The engines installed here, of those that the deployment offers. Asks each other interpreter once a process."""
+        return tuple(name for name in installed_engines(self.pythons) if not self.engines or name in self.engines)
 
     @property
     def redis_address(self) -> str:
@@ -209,11 +292,20 @@ class Settings(BaseSettings):
     def retention_seconds(self) -> int:
         return max(1, int(self.retention_days * DAY))
 
+    def models_of(self, engine: str) -> tuple[str, ...]:
+        """The models of an engine that clients may ask for, the registered ones first."""
+        named = (name for name in ENGINES[engine].models if not self.models or name in self.models)
+        chosen = named if ENGINES[engine].is_whisper else ENGINES[engine].models
+        return tuple(dict.fromkeys((*self.local_models_of(engine), *chosen)))
+
+    def default_model_of(self, engine: str) -> str:
+        """The model used where a request names none."""
+        return self.default_model if ENGINES[engine].is_whisper else ENGINES[engine].models[0]
+
     def local_models_of(self, engine: str) -> dict[str, Path]:
         """The registered model folders of an engine, by name."""
-        pairs = (entry.split(":", 1) for entry in self.local_models)
-        named = (rest.split("=", 1) for of, rest in pairs if of == engine)
-        return {name: Path(path) for name, path in named}
+        entries = map(_registered, self.local_models)
+        return {name: Path(path) for of, name, path in entries if of == engine}
 
 
 def load_settings(**overrides: Any) -> Settings:

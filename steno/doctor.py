@@ -7,15 +7,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Final, Literal
 
 from redis.exceptions import RedisError
 
-from steno import __version__
+from steno import __version__, interpreters
 from steno.config import Settings, usable_cores
 from steno.engines import ENGINES, Engine
 from steno.jobs.queue import connect
 from steno.redis_server import server_binary
+
+_LARGE_MODEL_GB: Final = 3.5
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Every finding, in the order a recording would meet it."""
-    return [_machine(), _redis(settings), _folder(settings), *_engines(settings)]
+    machine = [_machine(), _redis(settings), _folder(settings), _hub()]
+    return [*machine, *_gpus(settings), *_engines(settings), *_diarization(settings)]
 
 
 def _machine() -> Finding:
@@ -71,6 +75,20 @@ def _folder(settings: Settings) -> Finding:
     return Finding("storage", "ok", detail)
 
 
+def _hub() -> Finding:
+    """Where fetched models go: large-v3 alone takes 3 GB."""
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE)
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(there).free / 1e9
+    detail = f"fetched models go to {folder}, with {free:.1f} GB free"
+    offline = "; HF_HUB_OFFLINE is set, so none is fetched" if constants.HF_HUB_OFFLINE else ""
+    if free < _LARGE_MODEL_GB and not offline:
+        return Finding("models", "note", detail, "large-v3 takes 3 GB; free some space or set HF_HOME to another disk")
+    return Finding("models", "ok", detail + offline)
+
+
 def _engines(settings: Settings) -> Iterator[Finding]:
     found = [_engine(engine, settings) for engine in ENGINES.values()]
     if not any(finding.state == "ok" for finding in found):
@@ -79,21 +97,71 @@ def _engines(settings: Settings) -> Iterator[Finding]:
 
 
 def _engine(engine: Engine, settings: Settings) -> Finding:
-    if not engine.is_installed:
-        return Finding(engine.name, "note", "not installed", engine.install)
-    model = settings.default_model if engine.is_whisper else engine.models[0]
-    seen = locate_model(engine.name, model)
+    python = settings.pythons.get(engine.name)
+    where = f" in {python}" if python else ""
+    licence = f"licence {engine.licence}"
+    if not engine.is_installed(python):
+        return Finding(engine.name, "note", f"not installed{where} ({licence})", engine.install)
+    model = settings.default_model_of(engine.name)
+    try:
+        ready = interpreters.has_model(settings, engine.name, model)
+        versions = interpreters.ask(settings, engine.name, "describe", engine.name)[0]["versions"]
+    except interpreters.NoAnswer as error:
+        return Finding(engine.name, "fail", f"installed{where}, but it cannot be asked: {error}", engine.install)
+    told = f"{', '.join(f'{name} {number}' for name, number in versions.items() if name != 'steno')}{where}; {licence}"
     local = ", ".join(settings.local_models_of(engine.name))
     registered = f"; registered models: {local}" if local else ""
-    if seen.returncode == 0:
-        return Finding(engine.name, "ok", f"ready with model '{model}'{registered}")
-    command = f"{sys.executable} -m worker.models {engine.name} {model} --fetch"
-    advice = f"fetched with the first job where there is a network; now: {command}"
+    if ready:
+        return Finding(engine.name, "ok", f"ready with model '{model}'{registered}; {told}")
+    advice = f"fetched with the first job where there is a network; now: steno models pull {engine.name} {model}"
     state: Literal["ok", "note"] = "ok" if local else "note"
-    return Finding(engine.name, state, f"installed; model '{model}' is not on this machine yet{registered}", advice)
+    return Finding(engine.name, state, f"model '{model}' is not on this machine yet{registered}; {told}", advice)
 
 
-def locate_model(engine: str, model: str, *more: str) -> "subprocess.CompletedProcess[str]":
-    """Look for a model in a process of its own, so that no speech library enters this one. Exit code 0: it is there."""
-    command = [sys.executable, "-m", "worker.models", engine, model, *more]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def _gpus(settings: Settings) -> Iterator[Finding]:
+    """The GPU as each interpreter that runs engines finds it: their libraries differ."""
+    asked = {settings.pythons.get(name, sys.executable): name for name in settings.runnable_engines}
+    for python, engine in asked.items():
+        subject = "gpu" if python == sys.executable else f"gpu ({engine})"
+        try:
+            told = interpreters.ask(settings, engine, "machine")[0]
+        except interpreters.NoAnswer as error:
+            yield Finding(subject, "note", f"cannot be asked: {error}", "reinstall Steno in that environment")
+            continue
+        yield _gpu(subject, told)
+
+
+def _gpu(subject: str, told: dict[str, Any]) -> Finding:
+    card, cudnn = told["gpu"], f"cuDNN {told['cudnn']}" if told["cudnn"] else "no cuDNN"
+    if card is None:
+        return Finding(subject, "ok", "none; engines compute on the CPU")
+    free = (card["total"] - card["used"]) / 1e9
+    detail = f"{card['name']}, driver {card['driver']}, {free:.1f} of {card['total'] / 1e9:.1f} GB free, {cudnn}"
+    if told["device"] != "cuda":
+        return Finding(subject, "note", f"{detail}; not used", "set STENO_DEVICE=auto; check that CUDA 12 is installed")
+    if told["cudnn"] is None:
+        advice = "pip install nvidia-cudnn-cu12 nvidia-cublas-cu12 in that environment; faster-whisper needs both"
+        return Finding(subject, "fail", detail, advice)
+    return Finding(subject, "ok", detail)
+
+
+def _diarization(settings: Settings) -> Iterator[Finding]:
+    """The gated models of whisperx: only where it is installed, and only a note, since only some jobs ask for speakers."""
+    if "whisperx" not in settings.runnable_engines:
+        return
+    from huggingface_hub import get_token
+
+    chosen = settings.diarization_model
+    if chosen and Path(chosen).exists():
+        yield Finding("diarization", "ok", f"local pipeline at {chosen}")
+    elif chosen and chosen.startswith(("/", ".")):
+        yield Finding("diarization", "note", f"nothing is at {chosen}", "correct STENO_DIARIZATION_MODEL")
+    elif get_token():
+        yield Finding(
+            "diarization", "ok", "a hub token is set; the terms of the models must have been accepted with it"
+        )
+    else:
+        advice = "accept the terms of pyannote/speaker-diarization-community-1 on its hub, and set HF_TOKEN"
+        yield Finding(
+            "diarization", "note", "no hub token for whisperx's gated models; jobs with diarize=true warn", advice
+        )

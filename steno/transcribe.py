@@ -1,14 +1,23 @@
-"""What `steno transcribe` does with one file, and how it shows it: bars on a terminal, plain lines elsewhere."""
+"""`steno transcribe`: what it does with each file, and how it shows it: bars on a terminal, plain lines elsewhere."""
 
+import json
+import sys
 import time
+from collections import Counter
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from steno import option_flags as flags
 from steno.client import Away, Client, ClientError
+from steno.terminal import complain, err, fail
+from steno.transcript.writers import WRITERS
+
+DEFAULT_SERVER = "http://127.0.0.1:8000"
 
 _SLOW_SECONDS = 2.0
 _NAME_WIDTH = 32
@@ -84,3 +93,96 @@ def transcribe_file(
             f"curl {client.server}/jobs/{job_id}/transcript.{format}"
         ) from error
     raise ClientError(f"{status['error']} (job {job_id}, {status['error_code']})")
+
+
+def transcribe(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Recordings to transcribe.")],
+    engine: flags.Engine = "faster-whisper",
+    language: flags.Language = None,
+    model: flags.Model = None,
+    format: Annotated[str, typer.Option(help=f"One of {', '.join(WRITERS)}.")] = "txt",
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Save as NAME.FORMAT here, over what is there, instead of printing.")
+    ] = None,
+    server: Annotated[str, typer.Option(envvar="STENO_SERVER", help="Where Steno runs.")] = DEFAULT_SERVER,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each job's full status as one line of JSON.")] = False,
+    task: flags.Task = None,
+    prompt: flags.Prompt = None,
+    hotwords: flags.Hotwords = None,
+    temperature: flags.Temperature = None,
+    beam_size: flags.BeamSize = None,
+    batch_size: flags.BatchSize = None,
+    vad: flags.Vad = None,
+    diarize: flags.Diarize = False,
+    min_speakers: flags.MinSpeakers = None,
+    max_speakers: flags.MaxSpeakers = None,
+    no_words: flags.NoWords = False,
+    disfluencies: flags.Disfluencies = False,
+    suppress_numerals: flags.SuppressNumerals = False,
+) -> None:
+    """Upload recordings, wait, and print or save their transcripts. Exits with 0 only if every one succeeded."""
+    if format not in WRITERS:
+        fail(f"There is no format '{format}'; choose one of {', '.join(WRITERS)}.", 2)
+    fields = _fields(
+        engine=engine, language=language, model=model, task=task, prompt=prompt, hotwords=hotwords, vad=vad,
+        temperature=temperature, beam_size=beam_size, batch_size=batch_size, diarize=diarize or None,
+        min_speakers=min_speakers, max_speakers=max_speakers, word_timestamps=False if no_words else None,
+        disfluencies=disfluencies or None, suppress_numerals=suppress_numerals or None,
+    )  # fmt: skip
+    suffix = "json" if as_json else format
+    failed = _transcribe_all(server, files, _targets(files, suffix, output_dir), fields, None if as_json else format)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _fields(**asked: Any) -> dict[str, str]:
+    """The form's fields: what was asked for, written as the server reads it."""
+    given = {name: value for name, value in asked.items() if value not in (None, "")}
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
+
+
+def _transcribe_all(
+    server: str, files: list[Path], targets: list[Path | None], fields: dict[str, str], format: str | None
+) -> int:
+    """How many failed; each in a sentence of its own. Without a format, what is handed over is the job's whole status."""
+    try:
+        client, failed = Client(server), 0
+    except ClientError as error:
+        fail(error, 2)
+    for path, target in zip(files, targets, strict=True):
+        try:
+            with Show(err, path.name) as show:
+                status, text = transcribe_file(client, path, fields, format or "txt", show)
+            text = text if format else json.dumps(status) + "\n"
+            _hand_over(path, text, target, titled=len(files) > 1 and format is not None)
+        except ClientError as error:
+            failed += 1
+            complain(f"{path}: {error}")
+            if isinstance(error.__cause__, KeyboardInterrupt):
+                break
+    client.close()
+    return failed
+
+
+def _targets(files: list[Path], suffix: str, output_dir: Path | None) -> list[Path | None]:
+    """Where each transcript is saved, None to print it. Files that differ in their extension only keep it."""
+    if output_dir is None:
+        return [None] * len(files)
+    stems = Counter(path.stem for path in files)
+    names = [f"{path.stem if stems[path.stem] == 1 else path.name}.{suffix}" for path in files]
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        fail(f"Several files would be saved as {', '.join(twice)}; transcribe them one folder at a time.", 2)
+    return [output_dir / name for name in names]
+
+
+def _hand_over(path: Path, text: str, target: Path | None, *, titled: bool) -> None:
+    """Save the text, or print it: under the file's name where there are several."""
+    try:
+        if target is None:
+            sys.stdout.write((f"== {path.name} ==\n" if titled else "") + text)
+            sys.stdout.flush()
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    except (OSError, AttributeError) as error:  # a full disk, or a standard output that is closed
+        raise ClientError(f"Cannot hand over the transcript: {error}.") from error
+    err.print(f"Saved {target}", highlight=False, soft_wrap=True)

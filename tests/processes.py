@@ -19,6 +19,11 @@ def children(pid: int) -> list[int]:
     return [int(entry.name) for entry in _processes() if _is_child(int(entry.name), pid)]
 
 
+def engines(pid: int) -> list[int]:
+    """The engine processes of a worker. For a moment after its start it has another child, which asks for versions."""
+    return [child for child in children(pid) if b"worker.horse" in _command(child)]
+
+
 def eventually(condition: Callable[[], object], seconds: float = 30.0) -> bool:
     """Whether the condition comes true in time."""
     deadline = time.monotonic() + seconds
@@ -39,6 +44,13 @@ def _is_child(pid: int, of: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return parent == of and state != "Z"
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def _stat(pid: int) -> tuple[str, int]:

@@ -19,7 +19,7 @@ from steno.jobs.queue import JobQueue
 from steno.jobs.record import TRANSCRIPT
 from steno.redis_server import free_port
 from steno.serve import Stack
-from tests.processes import alive, children, eventually
+from tests.processes import alive, engines, eventually
 
 ROUNDS: Final = int(os.environ.get("STENO_TEST_ROUNDS", "100"))
 NAMES: Final = ("exact-fr-5.flac", "exact-fr-4.mp3", "exact-de-6.wav", "exact-de-5.flac", "exact-en-6.flac")
@@ -50,7 +50,7 @@ class Victims:
         if not child.alive or child.process is None:
             return None
         if name == "engine":
-            return next(iter(children(child.process.pid)), None)
+            return next(iter(engines(child.process.pid)), None)
         return child.process.pid
 
     def _tend(self) -> None:

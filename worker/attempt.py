@@ -42,14 +42,7 @@ class Attempt:
         self._limit(self._settings.model_load_limit if starting else 0.0)
         answered = False
         try:
-            self._engine.send(
-                {
-                    "path": str(audio),
-                    "engine": request.engine,
-                    "model": request.model,
-                    "language": request.language,
-                }
-            )
+            self._engine.send({"path": str(audio), "options": request.options.to_dict()})
             while True:
                 event = self._next_event()
                 answered = event["event"] in ("done", "failed")
@@ -96,8 +89,11 @@ class Attempt:
             language=done["language"],
             language_probability=done["language_probability"],
             duration=done["duration"],
-            engine=request.engine,
-            model=request.model,
+            engine=request.options.engine,
+            model=request.options.model,
             segments=tuple(self._segments),
             warnings=tuple(done["warnings"]),
+            task=request.options.task,
+            model_version=done["model_version"],
+            versions=done["versions"],
         )

@@ -11,22 +11,13 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
-from steno.config import usable_cores
+from steno.interpreters import CALM
 from steno.jobs.errors import EngineDied, EngineOutOfMemory
 
 _KILLED: Final = -int(signal.SIGKILL)
 _CHUNK: Final = 1 << 16
 _LAST_BREATH: Final = 5.0
 """Seconds between a process closing its output and its end."""
-
-
-_CALM: Final = {
-    "OMP_NUM_THREADS": str(usable_cores()),
-    "OMP_WAIT_POLICY": "passive",  # two thread pools that spin cost ten times the time on busy cores
-    "PYANNOTE_METRICS_ENABLED": "0",  # its telemetry is on by default
-    "TOKENIZERS_PARALLELISM": "false",
-}
-"""What the libraries of the engines are told, unless the operator says otherwise."""
 
 
 class Silence(Exception):
@@ -39,8 +30,9 @@ class EngineProcess:
     Not for two threads at once, but `kill` may be called from any thread or signal handler.
     """
 
-    def __init__(self, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, environment: dict[str, str] | None = None, python: str = sys.executable) -> None:
         self._environment = environment
+        self._python = python
         self._process: subprocess.Popen[bytes] | None = None
         self._unread = b""
 
@@ -101,15 +93,15 @@ class EngineProcess:
         self._unread = b""
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "worker.horse"],
+                [self._python, "-m", "worker.horse"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
-                env={**_CALM, **(os.environ if self._environment is None else self._environment)},
+                env={**CALM, **(os.environ if self._environment is None else self._environment)},
                 process_group=0,  # Ctrl-C in a terminal goes to the worker alone
             )
         except OSError as error:
-            raise EngineDied(f"The engine process could not be started: {error}.") from error
+            raise EngineDied(f"The engine process could not be started with {self._python}: {error}.") from error
 
     def _running(self) -> "subprocess.Popen[bytes]":
         if self._process is None:

@@ -4,80 +4,57 @@ It reads one job a line from standard input and answers with events, one JSON ob
 standard output. It keeps its models loaded from job to job. It knows neither Redis nor storage: a path comes in, segments go out.
 It ends when its standard input does, so it never outlives its worker.
 
-A job:     {"path", "engine", "model", "language"}
+A job:     {"path", "options": {...}}      options as steno/jobs/options.py has them
 Events:    {"event": "stage", "stage": "loading" | "decoding" | "transcribing", "duration": seconds as far as known}
-           {"event": "progress", "stage": ..., "share": 0 to 1}
+           {"event": "progress", "stage": "transcribing" | "aligning" | "diarizing", "share": 0 to 1}
            {"event": "segment", "segment": {...}}
-           {"event": "done", "language", "language_probability", "duration", "warnings"}
+           {"event": "done", "language", "language_probability", "duration", "warnings", "model_version", "versions"}
            {"event": "failed", "code", "message"}       the process is ready for the next job all the same
 """
 
 import json
 import logging
 import os
-import queue
+import select
 import signal
 import sys
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, TextIO
 
-from steno.config import Settings, load_settings
+from steno.config import load_settings
 from steno.jobs.errors import EngineFailed, EngineOutOfMemory, JobError
 from steno.jobs.options import Options
 from steno.parent import die_with_parent
 from steno.transcript.model import tidy
 from worker.audio import Audio
-from worker.engines import load_engine
-from worker.engines.base import Engine
+from worker.engines import load_engine, versions
+from worker.model_cache import ModelCache
 
 log = logging.getLogger(__name__)
 
 Emit = Callable[[dict[str, Any]], None]
 
-MODELS_KEPT: Final = 2
-"""Loaded models kept, least recently used out first."""
 
-
-class Models:
-    """The engines in memory, by engine and model."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._loaded: OrderedDict[tuple[str, str], Engine] = OrderedDict()
-
-    def holds(self, engine: str, model: str) -> bool:
-        return (engine, model) in self._loaded
-
-    def get(self, engine: str, model: str) -> Engine:
-        """The engine, loaded if it is not. Raises EngineUnavailable, ModelUnavailable."""
-        key = (engine, model)
-        if key not in self._loaded:
-            while len(self._loaded) >= MODELS_KEPT:
-                self._loaded.popitem(last=False)
-            self._loaded[key] = load_engine(engine, model, self.settings)
-        self._loaded.move_to_end(key)
-        return self._loaded[key]
-
-
-def listen(job: dict[str, Any], models: Models, emit: Emit) -> None:
+def listen(job: dict[str, Any], cache: ModelCache, emit: Emit) -> None:
     """Do one job and emit its events, `done` last. Raises JobError, or whatever the engine raised."""
-    options = Options(job["engine"], job["model"], job["language"])
-    audio = Audio(Path(job["path"]), models.settings.max_audio_hours * 3600)
-    if not models.holds(options.engine, options.model):
-        emit({"event": "stage", "stage": "loading", "duration": audio.expected_duration})
-    engine = models.get(options.engine, options.model)
-    emit({"event": "stage", "stage": "decoding", "duration": audio.expected_duration})
+    options, settings = Options.from_dict(job["options"]), cache.settings
+    audio = Audio(Path(job["path"]), settings.max_audio_hours * 3600)
 
-    def report(stage: str, share: float) -> None:
-        emit({"event": "progress", "stage": stage, "share": share})
+    def stage(name: str) -> None:
+        emit({"event": "stage", "stage": name, "duration": max(audio.duration, audio.expected_duration)})
 
+    def report(name: str, share: float) -> None:
+        emit({"event": "progress", "stage": name, "share": share})
+
+    cache.begin(partial(stage, "loading"))
+    engine = load_engine(options.engine, options.model, settings, cache)
+    stage("decoding")
     heard = engine.transcribe(audio, options, report)
-    emit({"event": "stage", "stage": "transcribing", "duration": max(audio.duration, audio.expected_duration)})
+    stage("transcribing")
     number, last = 0, 0.0
     for segment in heard.segments:
         if segment.text:
@@ -93,22 +70,25 @@ def listen(job: dict[str, Any], models: Models, emit: Emit) -> None:
             "language_probability": heard.language_probability,
             "duration": round(audio.duration, 3),
             "warnings": [*heard.warnings, *audio.warnings],
+            "model_version": engine.version,
+            "versions": versions(options.engine),
         }
     )
 
 
-def answer(job: dict[str, Any], models: Models, out: TextIO) -> None:
+def answer(job: dict[str, Any], cache: ModelCache, out: TextIO) -> None:
     """Do one job and write its events; a failure is an event, too."""
     try:
-        listen(job, models, partial(_write, out))
+        listen(job, cache, partial(_write, out))
     except JobError as error:
         _write(out, {"event": "failed", "code": error.code, "message": str(error)})
     except MemoryError:
         _write(out, {"event": "failed", "code": EngineOutOfMemory.code, "message": str(EngineOutOfMemory())})
     except Exception as error:  # an engine's library may raise anything
-        log.exception("Engine %s failed", job["engine"], extra={"action": "engine_failed"})
+        engine = job["options"]["engine"]
+        log.exception("Engine %s failed", engine, extra={"action": "engine_failed"})
         code = EngineOutOfMemory.code if "out of memory" in str(error).lower() else EngineFailed.code
-        sentence = f"Engine '{job['engine']}' failed on this recording: {type(error).__name__}: {error}"
+        sentence = f"Engine '{engine}' failed on this recording: {type(error).__name__}: {error}"
         _write(out, {"event": "failed", "code": code, "message": sentence})
 
 
@@ -117,18 +97,45 @@ def _write(out: TextIO, event: dict[str, Any]) -> None:
     out.flush()
 
 
-def _jobs() -> Iterator[dict[str, Any]]:
-    """Jobs as they come. A thread reads them, so that the worker's end is noticed in the middle of a job, too."""
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+class Jobs:
+    """Jobs as they come on a pipe. Reads no further than the line it returns: what waits is there for a fresh process, too."""
 
-    def read() -> None:
-        for line in sys.stdin:
-            lines.put(line)
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+        threading.Thread(target=self._end_with_the_worker, daemon=True, name="worker-watch").start()
+
+    def next(self, timeout: float | None) -> dict[str, Any] | None:
+        """The next job; None if there is none within so many seconds."""
+        ready, _, _ = select.select([self._pipe], [], [], timeout)
+        if not ready:
+            return None
+        line = b""
+        while not line.endswith(b"\n"):
+            byte = os.read(self._pipe, 1)
+            if not byte:
+                os._exit(0)
+            line += byte
+        job: dict[str, Any] = json.loads(line)
+        return job
+
+    def _end_with_the_worker(self) -> None:
+        """The worker's end is noticed in the middle of a job, too."""
+        watch = select.poll()
+        watch.register(self._pipe, 0)
+        watch.poll()  # returns for nothing but the other end being closed
         os._exit(0)
 
-    threading.Thread(target=read, daemon=True, name="jobs").start()
+
+def serve(jobs: Jobs, cache: ModelCache, out: TextIO) -> None:
+    """Answer jobs for ever. Returns when every model has been idle for long."""
     while True:
-        yield json.loads(lines.get())
+        job = jobs.next(cache.next_expiry)
+        if job is not None:
+            answer(job, cache, out)
+            continue
+        cache.drop_idle()
+        if cache.next_expiry is None:
+            return
 
 
 def main() -> None:
@@ -137,9 +144,11 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not look like an event
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    models = Models(load_settings())
-    for job in _jobs():
-        answer(job, models, out)
+    serve(Jobs(0), ModelCache(load_settings()), out)
+    # Libraries keep memory of their own (torch a GB), so the process becomes a fresh one; a job that comes meanwhile waits in
+    # the pipe, and the worker sees the same process id.
+    os.dup2(out.fileno(), 1)
+    os.execv(sys.executable, sys.orig_argv)
 
 
 if __name__ == "__main__":

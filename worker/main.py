@@ -9,6 +9,7 @@ import logging
 import signal
 import sys
 import time
+from functools import partial
 from types import FrameType
 from typing import Any, Final
 
@@ -20,11 +21,13 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy
 
+from steno import interpreters
 from steno.config import Settings, SettingsError, load_settings
 from steno.engines import ENGINES, install_hints
 from steno.jobs.errors import JobError
 from steno.jobs.queue import JobQueue
 from steno.jobs.record import ERROR, TRANSCRIPT
+from steno.jobs.roster import Offer, Roster
 from steno.jobs.sweep import Sweep
 from worker import tasks
 from worker.pulse import Pulse
@@ -106,7 +109,9 @@ def work(settings: Settings, engines: tuple[str, ...]) -> None:
     place = tasks.workplace()
     crew = Crew(settings, engines)
     sweep = Sweep(settings, place.storage, JobQueue(settings))
-    pulse = Pulse(JobQueue(settings), sweep, engines, settings.worker_ttl, crew.heartbeat)
+    roster = Roster(JobQueue(settings).redis)
+    describe = partial(described, settings, engines)
+    pulse = Pulse(roster, sweep, engines, settings.worker_ttl, crew.heartbeat, describe)
     pulse.start()
     try:
         while place.give_back_at is None:  # whichever worker was there to hear the signal
@@ -118,7 +123,19 @@ def work(settings: Settings, engines: tuple[str, ...]) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         pulse.stop()
-        place.engine.close()
+        place.close()
+
+
+def described(settings: Settings, engines: tuple[str, ...]) -> dict[str, Offer]:
+    """What this worker offers, by engine. One that cannot say so is left out; its jobs will tell why."""
+    offers = {}
+    for engine in engines:
+        try:
+            for told in interpreters.ask(settings, engine, "describe", engine):
+                offers[engine] = Offer(told["versions"], tuple(told["models"]), told["device"])
+        except interpreters.NoAnswer as error:
+            log.warning("Engine %s cannot describe itself: %s", engine, error, extra={"action": "engine_mute"})
+    return offers
 
 
 class Crew:

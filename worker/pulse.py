@@ -1,16 +1,18 @@
 """The worker's sign of life: a thread that says what it offers and keeps its job's heartbeat fresh, and one that sweeps.
 
-Two threads, since a sweep of many jobs may take longer than a heartbeat may wait.
+Two threads, since a sweep of many jobs may take longer than a heartbeat may wait; and a third, short-lived one, since what
+the libraries' versions are is asked of other processes.
 """
 
 import logging
 import threading
+import uuid
 from collections.abc import Callable
 from typing import Final
 
 from redis.exceptions import RedisError
 
-from steno.jobs.queue import JobQueue
+from steno.jobs.roster import Offer, Roster
 from steno.jobs.sweep import Sweep
 
 log = logging.getLogger(__name__)
@@ -23,9 +25,18 @@ class Pulse:
     """Beats until stopped, whatever the main thread does; a Redis that is away is tried again at the next beat."""
 
     def __init__(
-        self, queue: JobQueue, sweep: Sweep, engines: tuple[str, ...], ttl: float, heartbeat: Callable[[], None]
+        self,
+        roster: Roster,
+        sweep: Sweep,
+        engines: tuple[str, ...],
+        ttl: float,
+        heartbeat: Callable[[], None],
+        describe: Callable[[], dict[str, Offer]],
     ) -> None:
-        self._queue = queue
+        self._roster = roster
+        self._name = uuid.uuid4().hex
+        self._offers: dict[str, Offer] | None = None
+        self._describe = describe
         self._sweep = sweep
         self._engines = engines
         self._ttl = ttl
@@ -35,6 +46,7 @@ class Pulse:
             threading.Thread(target=self._repeat, args=(work,), name=name, daemon=True)
             for name, work in (("pulse", self._beat), ("sweep", sweep.run))
         ]
+        self._threads.append(threading.Thread(target=self._learn, name="describe", daemon=True))
 
     def start(self) -> None:
         for thread in self._threads:
@@ -44,8 +56,11 @@ class Pulse:
         self._stop.set()
 
     def _beat(self) -> None:
-        self._queue.offer(self._engines, self._ttl)
+        self._roster.announce(self._name, self._engines, self._ttl, self._offers)
         self._heartbeat()
+
+    def _learn(self) -> None:
+        self._offers = self._describe()
 
     def _repeat(self, work: Callable[[], None]) -> None:
         while not self._stop.is_set():

@@ -30,12 +30,24 @@ class Workplace:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.storage: Storage = LocalStorage(settings.upload_dir)
-        self.engine = EngineProcess()
+        self._engines: dict[str, EngineProcess] = {}
         self.give_back_at: float | None = None
         """The moment (time.monotonic) from which a job in hand goes back to the queue; None while all is well."""
 
     def must_stop(self) -> bool:
         return self.give_back_at is not None and time.monotonic() >= self.give_back_at
+
+    def engine_process(self, engine: str) -> EngineProcess:
+        """The process that runs this engine: one an interpreter, so one for all engines but those with their own."""
+        python = self.settings.pythons.get(engine, sys.executable)
+        if python not in self._engines:
+            self._engines[python] = EngineProcess(python=python)
+        return self._engines[python]
+
+    def close(self) -> None:
+        """End the engine processes."""
+        for process in self._engines.values():
+            process.close()
 
 
 _workplace: Workplace | None = None
@@ -101,7 +113,8 @@ def _after_failure(place: Workplace, job_id: str, progress: "Progress", cause: E
 
 
 def _transcribe(place: Workplace, request: JobRequest, progress: "Progress") -> Transcript:
-    attempt = Attempt(place.settings, place.engine, progress.report, place.must_stop)
+    process = place.engine_process(request.options.engine)
+    attempt = Attempt(place.settings, process, progress.report, place.must_stop)
     try:
         with place.storage.fetch(request.job_id, request.audio) as path:
             transcript = attempt.run(request, path)

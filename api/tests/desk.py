@@ -11,6 +11,7 @@ from steno.config import Settings
 from steno.jobs.options import Options
 from steno.jobs.queue import JobQueue, job_key
 from steno.jobs.record import ERROR, TRANSCRIPT, error_record
+from steno.jobs.roster import Offer, Roster
 from steno.jobs.submit import submit
 from steno.storage import LocalStorage
 from steno.transcript import Segment, Transcript, Word
@@ -50,6 +51,10 @@ class Desk:
     def __post_init__(self) -> None:
         self.queue = JobQueue(self.settings, self.redis)
         self.storage = LocalStorage(self.settings.upload_dir)
+
+    def offer(self, engine: str, seconds: float, offer: Offer | None = None) -> None:
+        """As a live worker would; one that fell silent where `seconds` are negative."""
+        Roster(self.redis).announce("a-worker", (engine,), seconds, {engine: offer} if offer else None)
 
     def queued(self, job_id: str = "job", engine: str = "whisperx") -> str:
         upload = self.storage.create(job_id, "audio.wav")

@@ -95,7 +95,7 @@ def test_an_app_may_be_closed_after_use_from_loops_that_are_gone(settings: Setti
 
 
 def test_it_is_ready_when_redis_a_worker_and_room_are_there(make_settings: MakeSettings, desk: Desk) -> None:
-    desk.queue.offer(("whisperx",), 20)
+    desk.offer("whisperx", 20)
     with TestClient(app_over(make_settings(max_file_size=1))) as client:
         answer = client.get("/ready")
     assert (answer.status_code, answer.json()) == (200, {"ready": True, "redis": True, "worker": True, "disk": True})
@@ -113,7 +113,7 @@ def test_it_is_not_ready_without_redis(offline_client: TestClient) -> None:
 
 
 def test_it_is_not_ready_without_room(make_settings: MakeSettings, desk: Desk) -> None:
-    desk.queue.offer(("whisperx",), 20)
+    desk.offer("whisperx", 20)
     with TestClient(app_over(make_settings(max_file_size=1 << 62))) as client:
         answer = client.get("/ready")
     assert (answer.status_code, answer.json()["disk"], answer.json()["worker"]) == (503, False, True)

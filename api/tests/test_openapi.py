@@ -7,6 +7,7 @@ from fastapi.testclient import TestClient
 
 from api.models import EngineName
 from steno.engines import ENGINES
+from steno.jobs.options import Options
 
 ROUTES = {
     ("post", "/transcribe"): {"200", "400", "408", "422", "503", "507"},
@@ -33,7 +34,7 @@ def form_of(told: dict[str, Any]) -> dict[str, Any]:
 def test_the_form_needs_a_binary_file_and_an_engine(told: dict[str, Any]) -> None:
     form = form_of(told)
     assert set(form["required"]) == {"file", "engine"}
-    assert set(form["properties"]) == {"file", "engine", "language", "model"}
+    assert set(form["properties"]) == {"file", *Options.__dataclass_fields__}
     assert (form["properties"]["file"]["type"], form["properties"]["file"]["format"]) == ("string", "binary")
 
 

@@ -33,17 +33,17 @@ def test_a_job_that_waits_for_a_worker_says_why(client: TestClient, desk: Desk) 
 
 
 def test_a_job_that_a_worker_will_take_needs_no_words(client: TestClient, desk: Desk) -> None:
-    desk.queue.offer(("whisperx",), 20)
+    desk.offer("whisperx", 20)
     assert status_of(client, desk.queued())["message"] is None
 
 
 def test_a_worker_for_another_engine_is_of_no_use(client: TestClient, desk: Desk) -> None:
-    desk.queue.offer(("pocketsphinx",), 20)
+    desk.offer("pocketsphinx", 20)
     assert status_of(client, desk.queued())["message"]
 
 
 def test_a_worker_that_fell_silent_offers_nothing(client: TestClient, desk: Desk) -> None:
-    desk.queue.offer(("whisperx",), -1)
+    desk.offer("whisperx", -1)
     assert status_of(client, desk.queued())["message"]
 
 
@@ -58,7 +58,7 @@ def test_a_finished_job_brings_its_transcript(client: TestClient, desk: Desk) ->
     assert (told["status"], told["progress"], told["error"]) == ("finished", 1.0, None)
     assert told["result"]["text"] == HEARD.text
     assert told["result"]["segments"][0]["words"][0] == {
-        "text": "Good", "start": 0.5, "end": 0.75, "confidence": 0.9, "speaker": None
+        "text": "Good", "start": 0.5, "end": 0.75, "confidence": 0.9, "speaker": None, "estimated": False
     }  # fmt: skip
 
 

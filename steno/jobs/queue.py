@@ -1,7 +1,6 @@
 """Jobs on RQ: one queue an engine, JSON on the wire, ids and small values only."""
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,8 +20,6 @@ from steno.jobs.record import JobRequest, Status
 JOB_FUNCTION: Final = "worker.tasks.transcribe"
 UNFINISHED: Final = "steno:unfinished"
 """Set of the ids that were accepted and are neither finished nor failed: what the sweep keeps an eye on."""
-OFFERED: Final = "steno:engines"
-"""Sorted set: an engine, and the time until which some live worker offers it."""
 STATUS_FIELDS: Final = ("status", "meta", "origin", "enqueued_at", "started_at", "ended_at")
 """The fields of RQ's job hash that tell where a job is."""
 
@@ -77,14 +74,14 @@ class JobQueue:
         """
         self.redis.sadd(UNFINISHED, request.job_id)
         try:
-            self.queue(request.engine).enqueue(
+            self.queue(request.options.engine).enqueue(
                 JOB_FUNCTION,
                 request.job_id,
                 job_id=request.job_id,
                 unique=True,
                 result_ttl=self._keep,
                 failure_ttl=self._keep,
-                description=f"transcribe {request.job_id} with {request.engine}",
+                description=f"transcribe {request.job_id} with {request.options.engine}",
             )
         except DuplicateJobError:
             return False
@@ -92,7 +89,7 @@ class JobQueue:
 
     def requeue(self, request: JobRequest) -> None:
         """Queue a job afresh, whatever RQ remembers of it but its `meta`. Safe only for one that no worker holds."""
-        queue = self.queue(request.engine)
+        queue = self.queue(request.options.engine)
         try:
             job = Job.fetch(request.job_id, connection=self.redis, serializer=JSONSerializer)
         except (NoSuchJobError, ValueError, KeyError, TypeError):  # gone, or a torn hash left by a lost Redis
@@ -118,10 +115,6 @@ class JobQueue:
     def settle(self, job_id: str) -> None:
         """The job is finished or failed and its record is in storage: the sweep may stop watching it."""
         self.redis.srem(UNFINISHED, job_id)
-
-    def offer(self, engines: tuple[str, ...], seconds: float) -> None:
-        """Announce that a live worker takes jobs for these engines, for so long."""
-        self.redis.zadd(OFFERED, dict.fromkeys(engines, time.time() + seconds), gt=True)
 
 
 @dataclass(frozen=True)
@@ -177,6 +170,6 @@ def _text(value: Any) -> str | None:
 
 
 __all__ = [
-    "OFFERED", "STATUS_FIELDS", "UNFINISHED", "JobQueue", "JobState", "RedisError", "connect", "job_key",
+    "STATUS_FIELDS", "UNFINISHED", "JobQueue", "JobState", "RedisError", "connect", "job_key",
     "parse_state", "queue_name",
 ]  # fmt: skip

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from steno.jobs.options import Options
+
 REQUEST: Final = "request.json"
 TRANSCRIPT: Final = "transcript.json"
 ERROR: Final = "error.json"
@@ -30,16 +32,14 @@ MOVES: Final[dict[Status, tuple[Status, ...]]] = {
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What was asked. `audio` is the recording's name inside the job's folder; `filename` the client's, for display only.
+    """What was asked, of which recording. `audio` is its name inside the job's folder; `filename` the client's, for display.
 
     `size` is in bytes, `created_at` in ISO 8601, UTC. Written to storage before the client is answered, read again
     by whoever runs or recovers the job, so that Redis may forget everything.
     """
 
     job_id: str
-    engine: str
-    model: str
-    language: str | None
+    options: Options
     filename: str
     audio: str
     size: int
@@ -50,8 +50,12 @@ class JobRequest:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "JobRequest":
-        """Fields that a newer Steno added are passed over, so that versions may run side by side."""
-        return cls(**{key: data[key] for key in cls.__dataclass_fields__})
+        """Fields that a newer Steno added are passed over, so that versions may run side by side.
+
+        Requests of 0.1.0's first days have engine, model and language beside the rest, and no other option.
+        """
+        fields = {key: data[key] for key in cls.__dataclass_fields__ if key != "options"}
+        return cls(options=Options.from_dict(data.get("options", data)), **fields)
 
 
 def utc_now() -> str:

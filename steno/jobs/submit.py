@@ -18,9 +18,7 @@ def submit(
     """
     request = JobRequest(
         job_id=job_id,
-        engine=options.engine,
-        model=options.model,
-        language=options.language,
+        options=options,
         filename=filename,
         audio=audio,
         size=upload.size,

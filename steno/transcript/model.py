@@ -9,13 +9,18 @@ DECIMALS = 3
 
 @dataclass(frozen=True)
 class Word:
-    """One spoken word, without surrounding space. `confidence` is None where the engine gives none."""
+    """One spoken word, without surrounding space. `confidence` is None where the engine gives none.
+
+    `estimated` where the times were not found in the sound but reckoned: from the words around it (a number that the alignment
+    model has no letters for), or from the length of its segment (a translation, a language without an alignment model).
+    """
 
     text: str
     start: float
     end: float
     confidence: float | None = None
     speaker: str | None = None
+    estimated: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,9 @@ class Transcript:
     """What was heard in one recording of `duration` seconds.
 
     `language` is a Whisper code and None if nothing was heard that could tell; `language_probability` is 0 to 1, and
-    None where the language was given or cannot be anything else. `warnings` are sentences for a person.
+    None where the language was given or cannot be anything else. `warnings` are sentences for a person. With task
+    "translate" the text is English, whatever the language spoken. `model_version` is the commit of the model's hub or the
+    first digits of its weights' SHA-256; `versions` those of Steno and of the libraries that did the work.
     """
 
     text: str
@@ -46,7 +53,10 @@ class Transcript:
     engine: str
     model: str
     segments: tuple[Segment, ...] = ()
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
+    task: str = "transcribe"
+    model_version: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers, fit for JSON."""
@@ -111,7 +121,12 @@ def faults(transcript: Transcript) -> list[str]:
         for word in segment.words:
             if not last <= word.start <= word.end <= segment.end:
                 found.append(f"{place}: '{word.text}' lies at {word.start}-{word.end}, after {last}")
+            if not word.text or word.text != word.text.strip():
+                found.append(f"{place} has a word of space: '{word.text}'")
             last = word.end
+        for confidence in (segment.confidence, *(word.confidence for word in segment.words)):
+            if confidence is not None and not 0 <= confidence <= 1:
+                found.append(f"{place} has confidence {confidence}")
         last = max(last, segment.end)
     if transcript.text != joined(transcript.segments):
         found.append("the text differs from its segments")

@@ -91,7 +91,7 @@ def test_a_torn_hash_does_not_keep_a_job_from_coming_back(place: Place, redis: R
 
 def test_a_request_whose_api_died_before_it_was_queued_is_queued(place: Place) -> None:
     place.storage.create("a", "audio.wav").commit()
-    request = JobRequest("a", "pocketsphinx", "en-us", None, "a.wav", "audio.wav", 0, utc_now())
+    request = JobRequest("a", Options("pocketsphinx", "en-us"), "a.wav", "audio.wav", 0, utc_now())
     place.storage.put("a", REQUEST, request.to_dict())
     place.sweep.run()
     place.sweep.run()
@@ -169,14 +169,14 @@ def test_a_submission_that_fails_at_any_step_leaves_nothing(
 
 
 def test_a_job_is_enqueued_once_whoever_asks(place: Place) -> None:
-    request = JobRequest("a", "pocketsphinx", "en-us", None, "a.wav", "audio.wav", 0, utc_now())
+    request = JobRequest("a", Options("pocketsphinx", "en-us"), "a.wav", "audio.wav", 0, utc_now())
     assert place.queue.enqueue(request)
     assert not place.queue.enqueue(request)
     assert place.waiting() == ["a"]
 
 
 def test_a_record_of_a_newer_steno_can_be_read() -> None:
-    request = JobRequest("a", "pocketsphinx", "en-us", None, "a.wav", "audio.wav", 0, utc_now())
+    request = JobRequest("a", Options("pocketsphinx", "en-us"), "a.wav", "audio.wav", 0, utc_now())
     assert JobRequest.from_dict({**request.to_dict(), "priority": "high"}) == request
 
 

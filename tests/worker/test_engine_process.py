@@ -19,6 +19,7 @@ from steno.jobs.errors import (
     ModelUnavailable,
     TimeLimitExceeded,
 )
+from steno.jobs.options import Options
 from steno.jobs.record import JobRequest
 from steno.transcript.model import faults
 from tests.processes import alive, eventually
@@ -36,7 +37,8 @@ def engine(model_dir: Path) -> Iterator[EngineProcess]:
 
 
 def request(model: str = MODEL) -> JobRequest:
-    return JobRequest("a", "faster-whisper", model, "fr", "a.flac", "audio.flac", 1, "2026-01-01T00:00:00Z")
+    options = Options("faster-whisper", model, "fr")
+    return JobRequest("a", options, "a.flac", "audio.flac", 1, "2026-01-01T00:00:00Z")
 
 
 @pytest.fixture
@@ -148,7 +150,7 @@ def test_the_engine_does_not_outlive_a_killed_worker(model_dir: Path, busy: bool
 import os, sys, time
 from worker.engine_process import EngineProcess
 engine = EngineProcess()
-job = {{"path": {str(RECORDING)!r}, "engine": "faster-whisper", "model": "mini", "language": None}}
+job = {{"path": {str(RECORDING)!r}, "options": {{"engine": "faster-whisper", "model": "mini"}}}}
 engine.send(job)
 while {not busy} and engine.event(time.monotonic() + 60)["event"] != "done":
     pass
@@ -178,12 +180,12 @@ def chatty(*options):
 horse.load_engine = chatty
 horse.main()
 """
-    job = {"path": str(RECORDING), "engine": "faster-whisper", "model": "tiny", "language": None}
+    job = {"path": str(RECORDING), "options": {"engine": "faster-whisper", "model": "tiny"}}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", script], text=True, **pipes) as process:  # type: ignore[call-overload]
         process.stdin.write(json.dumps(job) + "\n")
         process.stdin.flush()
-        assert [json.loads(process.stdout.readline())["event"] for _ in range(2)] == ["stage", "failed"]
+        assert json.loads(process.stdout.readline())["event"] == "failed"
         said, logged = process.communicate(timeout=20)  # its input ends, and so does the process
     assert said == ""
     assert logged.count('{"event": "done"}') == 2

@@ -1,5 +1,7 @@
+import hashlib
 import re
 import wave
+from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -9,50 +11,33 @@ import numpy as np
 import pytest
 
 from conftest import DATA, MODEL, MakeSettings
+from steno import __version__
 from steno.config import Settings
 from steno.engines import ENGINES, installed_engines
 from steno.jobs.errors import EngineUnavailable, ModelUnavailable
 from steno.jobs.options import Options
-from steno.transcript import Transcript
-from steno.transcript.model import faults, segment_from_dict
+from steno.transcript.model import faults
+from tests.hearing import events_of, hear, plain
 from worker.audio import Audio
 from worker.engines import load_engine
-from worker.horse import Models, listen
+from worker.model_cache import ModelCache
 
 EXACT = sorted(path.name for path in DATA.glob("exact-*"))
+WHISPER = Options("faster-whisper", MODEL)
+SPHINX = Options("pocketsphinx", "en-us")
 HUMAN = DATA.parent.parent / "examples" / "two-cities-20s.flac"
 
 
-def hear(models: Models, path: Path, engine: str, model: str, language: str | None = None) -> Transcript:
-    job = {"path": str(path), "engine": engine, "model": model, "language": language}
-    events: list[dict[str, Any]] = []
-    listen(job, models, events.append)
-    *others, done = events
-    segments = tuple(segment_from_dict(event["segment"]) for event in others if event["event"] == "segment")
-    return Transcript(
-        " ".join(segment.text for segment in segments),
-        done["language"],
-        done["language_probability"],
-        done["duration"],
-        engine,
-        model,
-        segments,
-        tuple(done["warnings"]),
-    )
-
-
-def plain(transcript: Transcript) -> list[str]:
-    return [re.sub(r"\W", "", word.text).lower() for segment in transcript.segments for word in segment.words]
-
-
 @pytest.fixture(scope="module")
-def models(model_dir: Path) -> Models:
-    return Models(Settings(local_models=(f"faster-whisper:{MODEL}={model_dir}",), upload_dir=Path("/nowhere")))
+def models(model_dir: Path) -> ModelCache:
+    return ModelCache(Settings(local_models=(f"faster-whisper:{MODEL}={model_dir}",), upload_dir=Path("/nowhere")))
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_faster_whisper_hears_every_word_of_a_known_recording(models: Models, truth: dict[str, Any], name: str) -> None:
-    heard = hear(models, DATA / name, "faster-whisper", MODEL)
+def test_faster_whisper_hears_every_word_of_a_known_recording(
+    models: ModelCache, truth: dict[str, Any], name: str
+) -> None:
+    heard = hear(models, DATA / name, WHISPER)
     known = truth[name]
     assert plain(heard) == [word["word"] for word in known["words"]]
     assert heard.language == known["language"]
@@ -68,20 +53,20 @@ def test_faster_whisper_hears_every_word_of_a_known_recording(models: Models, tr
 
 @pytest.mark.parametrize("name", ["silence.wav", "noise.flac"])
 @pytest.mark.parametrize("engine", installed_engines())
-def test_silence_and_noise_are_an_empty_transcript(models: Models, name: str, engine: str) -> None:
-    heard = hear(models, DATA / name, engine, MODEL if engine == "faster-whisper" else "en-us")
+def test_silence_and_noise_are_an_empty_transcript(models: ModelCache, name: str, engine: str) -> None:
+    heard = hear(models, DATA / name, WHISPER if engine == "faster-whisper" else SPHINX)
     assert heard.text == ""
     assert heard.segments == ()
     assert heard.duration == pytest.approx(20.0)
 
 
-def test_a_given_language_is_used_and_has_no_probability(models: Models) -> None:
-    heard = hear(models, DATA / "exact-fr-4.mp3", "faster-whisper", MODEL, "fr")
+def test_a_given_language_is_used_and_has_no_probability(models: ModelCache) -> None:
+    heard = hear(models, DATA / "exact-fr-4.mp3", Options("faster-whisper", MODEL, "fr"))
     assert (heard.language, heard.language_probability) == ("fr", None)
 
 
-def test_pocketsphinx_hears_a_human_voice_without_any_download(models: Models) -> None:
-    heard = hear(models, HUMAN, "pocketsphinx", "en-us")
+def test_pocketsphinx_hears_a_human_voice_without_any_download(models: ModelCache) -> None:
+    heard = hear(models, HUMAN, SPHINX)
     for phrase in ("best of times", "worst of times", "age of wisdom", "season of light"):
         assert phrase in heard.text
     assert faults(heard) == []
@@ -90,13 +75,19 @@ def test_pocketsphinx_hears_a_human_voice_without_any_download(models: Models) -
     assert not re.search(r"[<\[(]", heard.text)
 
 
-def test_the_second_job_finds_its_model_loaded(models: Models) -> None:
-    job = {"path": str(DATA / "exact-fr-5.flac"), "engine": "faster-whisper", "model": MODEL, "language": "fr"}
-    listen(job, models, lambda event: None)
-    events: list[dict[str, Any]] = []
-    listen(job, models, events.append)
-    stages = [event["stage"] for event in events if event["event"] == "stage"]
-    assert stages == ["decoding", "transcribing"]
+def test_the_second_job_finds_its_model_loaded(models: ModelCache) -> None:
+    events_of(models, DATA / "exact-fr-5.flac", WHISPER)
+    events = events_of(models, DATA / "exact-fr-5.flac", WHISPER)
+    assert [event["stage"] for event in events if event["event"] == "stage"] == ["decoding", "transcribing"]
+
+
+def test_the_exact_versions_are_recorded(models: ModelCache, model_dir: Path) -> None:
+    heard = hear(models, DATA / "exact-fr-5.flac", WHISPER)
+    summed = hashlib.sha256((model_dir / "model.bin").read_bytes()).hexdigest()
+    assert heard.model_version == f"sha256:{summed[:16]}"
+    assert heard.versions == {
+        "steno": __version__, **{name: version(name) for name in ("faster-whisper", "ctranslate2")},
+    }  # fmt: skip
 
 
 def test_every_engine_that_is_installed_is_in_the_table_with_its_code() -> None:
@@ -107,48 +98,32 @@ def test_every_engine_that_is_installed_is_in_the_table_with_its_code() -> None:
 
 def test_an_engine_that_is_not_here_says_how_to_install_it(settings: Settings) -> None:
     with pytest.raises(EngineUnavailable, match=re.escape("pip install 'steno[whisperx]'")):
-        load_engine("whisperx", "small", settings)
+        load_engine("whisperx", "small", settings, ModelCache(settings))
 
 
 def test_an_incomplete_model_folder_names_what_is_missing(make_settings: MakeSettings, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    settings = make_settings(local_models=(f"faster-whisper:half={tmp_path}",))
+    settings = make_settings(local_models=(f"faster-whisper:half={tmp_path}",), default_model="small")
     with pytest.raises(ModelUnavailable, match=r"model\.bin, tokenizer\.json"):
-        load_engine("faster-whisper", "half", settings)
+        load_engine("faster-whisper", "half", settings, ModelCache(settings))
 
 
 def test_a_broken_model_folder_is_said_to_be_broken(make_settings: MakeSettings, tmp_path: Path) -> None:
     for name in ("model.bin", "config.json", "tokenizer.json"):
         (tmp_path / name).write_text("{}")
-    settings = make_settings(local_models=(f"faster-whisper:broken={tmp_path}",))
+    settings = make_settings(local_models=(f"faster-whisper:broken={tmp_path}",), default_model="small")
     with pytest.raises(ModelUnavailable, match="could not be loaded"):
-        load_engine("faster-whisper", "broken", settings)
+        load_engine("faster-whisper", "broken", settings, ModelCache(settings))
 
 
 def test_a_model_without_a_network_says_what_to_do(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelUnavailable, match="STENO_LOCAL_MODELS"):
-        load_engine("faster-whisper", "tiny", settings)
-
-
-def test_one_engine_process_keeps_two_models_and_lets_the_oldest_go(model_dir: Path) -> None:
-    names = ("a", "b", "c")
-    models = Models(Settings(local_models=tuple(f"faster-whisper:{name}={model_dir}" for name in names)))
-    for name in names:
-        models.get("faster-whisper", name)
-    assert [models.holds("faster-whisper", name) for name in names] == [False, True, True]
-
-
-def test_options_are_what_the_engine_gets(models: Models) -> None:
-    engine = models.get("faster-whisper", MODEL)
-    hearing = engine.transcribe(
-        Audio(DATA / "exact-de-5.flac"), Options("faster-whisper", MODEL, "de"), lambda *told: None
-    )
-    assert hearing.language == "de"
+        load_engine("faster-whisper", "tiny", settings, ModelCache(settings))
 
 
 def test_a_long_recording_is_heard_in_pieces_with_its_own_times(
-    models: Models, truth: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    models: ModelCache, truth: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     names, pause = ["exact-en-6.flac", "exact-en-4.mp3", "exact-en-5.m4a"], np.zeros(24_000, np.int16)
     pieces = [np.concatenate(list(Audio(DATA / name).blocks())) for name in names]
@@ -158,14 +133,14 @@ def test_a_long_recording_is_heard_in_pieces_with_its_own_times(
             np.concatenate([np.zeros(16_000, np.int16), *chain(*zip(pieces, [pause] * 3, strict=True))]).tobytes()
         )
     monkeypatch.setattr("worker.engines.faster_whisper_engine._STRETCH_SECONDS", 9.0)
-    heard = hear(models, tmp_path / "long.wav", "faster-whisper", MODEL)
+    heard = hear(models, tmp_path / "long.wav", WHISPER)
     assert plain(heard) == [word["word"] for name in names for word in truth[name]["words"]]
     assert faults(heard) == []
     last = truth[names[2]]["words"][-1]["start"] + 1.0 + sum(p.size for p in pieces[:2]) / 16_000 + 3.0
     assert heard.segments[-1].words[-1].start == pytest.approx(last, abs=0.6)
 
 
-def test_what_pocketsphinx_hears_does_not_depend_on_the_job_before(models: Models) -> None:
-    alone = hear(Models(Settings()), DATA / "exact-en-1.wav", "pocketsphinx", "en-us")
-    hear(models, HUMAN, "pocketsphinx", "en-us")
-    assert hear(models, DATA / "exact-en-1.wav", "pocketsphinx", "en-us") == alone
+def test_what_pocketsphinx_hears_does_not_depend_on_the_job_before(models: ModelCache) -> None:
+    alone = hear(ModelCache(Settings()), DATA / "exact-en-1.wav", SPHINX)
+    hear(models, HUMAN, SPHINX)
+    assert hear(models, DATA / "exact-en-1.wav", SPHINX) == alone

@@ -7,6 +7,7 @@ from rq import Retry
 
 from conftest import MakeSettings
 from steno.jobs.errors import EngineFailed
+from steno.jobs.options import Options
 from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, utc_now
 from steno.transcript import Transcript
 from worker import tasks
@@ -27,10 +28,10 @@ def place(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> Itera
     made = tasks.Workplace(make_settings())
     monkeypatch.setattr(tasks, "_workplace", made)
     made.storage.create("a", "audio.wav").commit()
-    request = JobRequest("a", "pocketsphinx", "en-us", None, "a.wav", "audio.wav", 0, utc_now())
+    request = JobRequest("a", Options("pocketsphinx", "en-us"), "a.wav", "audio.wav", 0, utc_now())
     made.storage.put("a", REQUEST, request.to_dict())
     yield made
-    made.engine.close()
+    made.close()
 
 
 def fails_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:

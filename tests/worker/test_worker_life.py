@@ -24,7 +24,7 @@ from steno.jobs.record import ERROR, TRANSCRIPT, Status
 from steno.jobs.submit import submit
 from steno.redis_server import RedisServer, free_port
 from steno.storage import LocalStorage
-from tests.processes import alive, children, eventually
+from tests.processes import alive, engines, eventually
 
 TTL = 2
 StartWorker = Callable[..., "subprocess.Popen[bytes]"]
@@ -95,15 +95,15 @@ def start_worker(bench: Bench) -> Iterator[StartWorker]:
 
     yield start
     for worker in workers:
-        engines = children(worker.pid)
+        found = engines(worker.pid)
         worker.kill()
         worker.wait()
-        assert eventually(lambda engines=engines: not any(map(alive, engines)))  # type: ignore[misc]
+        assert eventually(lambda found=found: not any(map(alive, found)))  # type: ignore[misc]
 
 
 def engine_of(worker: "subprocess.Popen[bytes]") -> int:
-    assert eventually(lambda: children(worker.pid))
-    return children(worker.pid)[0]
+    assert eventually(lambda: engines(worker.pid))
+    return engines(worker.pid)[0]
 
 
 def known(truth: dict[str, Any], name: str) -> list[str]:
@@ -171,7 +171,7 @@ def test_a_job_that_kills_every_engine_fails_and_the_next_one_runs(
     job_id, engine = hold(bench, warm)
     for _ in range(bench.settings.max_attempts - 1):
         os.kill(engine, signal.SIGKILL)
-        assert eventually(lambda dead=engine: (now := children(warm.pid)) and now[0] != dead)  # type: ignore[misc]
+        assert eventually(lambda dead=engine: (now := engines(warm.pid)) and now[0] != dead)  # type: ignore[misc]
         engine = engine_of(warm)
         os.kill(engine, signal.SIGSTOP)
     os.kill(engine, signal.SIGKILL)

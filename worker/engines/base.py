@@ -9,7 +9,7 @@ from steno.transcript import Segment
 from worker.audio import Audio
 
 Report = Callable[[str, float], None]
-"""Takes a stage (transcribing, aligning) and the share of it that is done, 0 to 1."""
+"""Takes a stage (transcribing, aligning, diarizing) and the share of it that is done, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,16 @@ class Hearing:
 
 
 class Engine(Protocol):
-    """An engine with one model loaded. Never asked to do two recordings at once."""
+    """An engine with one model loaded. Never asked to do two recordings at once.
+
+    Its file also has `load(model, settings, cache)`, which makes it with every model taken from the cache, and
+    `locate(model, settings, fetch=)`, the path of the weights; both raise ModelUnavailable.
+    """
+
+    version: str
+    """What its model's weights are, exactly: see worker/weights.py."""
 
     def transcribe(self, audio: Audio, options: Options, report: Report) -> Hearing:
-        """Listen. An engine that yields its segments as it hears them need not report.
+        """Listen, honouring every option that steno/engines.py says it honours. Segments may be yielded as they are heard.
 
         Raises a JobError for what a person can act on; anything else counts as the engine's failure."""

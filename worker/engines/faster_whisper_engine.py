@@ -11,96 +11,93 @@ from steno.jobs.errors import ModelUnavailable
 from steno.jobs.options import Options
 from steno.transcript import Segment, Word
 from steno.transcript.model import mean_confidence
+from worker import hardware, weights
 from worker.audio import Audio
 from worker.engines.base import Hearing, Report
+from worker.model_cache import ModelCache
 
-_NEEDED: Final = ("model.bin", "config.json", "tokenizer.json")
-"""Without tokenizer.json the library asks a hub for it, for half a minute; so say at once that the folder lacks it."""
-
-
+_NAME: Final = "faster-whisper"
 _STRETCH_SECONDS: Final = 600.0
 """Longer recordings are heard in pieces of so long: the library takes 60 MB for each minute it is given at once."""
+_NUMERALS: Final = frozenset("0123456789%$£")
+"""What `suppress_numerals` forbids: the signs that WhisperX forbids under the same name."""
 
 
 class FasterWhisper:
     """One CTranslate2 Whisper model. Memory does not grow with recordings longer than ten minutes."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, version: str) -> None:
         self._model = model
+        self.version = version
 
     def transcribe(self, audio: Audio, options: Options, report: Report) -> Hearing:
+        asked = self._asked(options)
         stretches = audio.stretches(_STRETCH_SECONDS)
         for offset, samples in stretches:
-            segments, info = self._listen(samples, options.language)
+            segments, info = self._model.transcribe(samples, language=options.language, **asked)
             if info.duration_after_vad:
                 probability = None if options.language else float(info.language_probability)
                 first = (_segment(heard, offset) for heard in segments)
-                return Hearing(info.language, probability, chain(first, self._rest(stretches, info.language)))
+                return Hearing(info.language, probability, chain(first, self._rest(stretches, info.language, asked)))
             # Nobody speaks here: what the model would say of the language means nothing, so listen on.
         return Hearing(options.language, None, iter(()))
 
-    def _rest(self, stretches: Iterator[tuple[float, Any]], language: str) -> Iterator[Segment]:
+    def _rest(self, stretches: Iterator[tuple[float, Any]], language: str, asked: dict[str, Any]) -> Iterator[Segment]:
         """What is said after the first stretch with speech in it, whose language is that of the recording."""
         for offset, samples in stretches:
-            segments, _ = self._listen(samples, language)
+            segments, _ = self._model.transcribe(samples, language=language, **asked)
             yield from (_segment(heard, offset) for heard in segments)
 
-    def _listen(self, samples: Any, language: str | None) -> tuple[Iterator[Any], Any]:
-        heard: tuple[Iterator[Any], Any] = self._model.transcribe(
-            samples, language=language, word_timestamps=True, vad_filter=True
-        )
-        return heard
+    def _asked(self, options: Options) -> dict[str, Any]:
+        """The options as the library's arguments; what nobody asked for is left to the library, but for the VAD."""
+        given = {
+            "initial_prompt": options.prompt,
+            "hotwords": options.hotwords,
+            "temperature": options.temperature,
+            "beam_size": options.beam_size,
+            "suppress_tokens": self._numerals() if options.suppress_numerals else None,
+        }
+        return {
+            "task": options.task,
+            "word_timestamps": options.word_timestamps,
+            "vad_filter": options.vad is not False,
+            **{name: value for name, value in given.items() if value is not None},
+        }
+
+    def _numerals(self) -> list[int]:
+        """The tokens that write numbers as digits; -1 stands for those that the library suppresses anyway."""
+        tokenizer = self._model.hf_tokenizer
+        texts = tokenizer.decode_batch([[number] for number in range(tokenizer.token_to_id("<|endoftext|>"))])
+        return [-1, *(number for number, text in enumerate(texts) if _NUMERALS & set(text))]
 
 
-def load(model: str, settings: Settings) -> FasterWhisper:
+def load(model: str, settings: Settings, cache: ModelCache) -> FasterWhisper:
     """A model by its registered name, or one of Whisper's sizes, fetched from its hub the first time."""
+    path = locate(model, settings, fetch=True)
+    loaded, version = cache.get(
+        (_NAME, model), lambda: _loaded(model, path, settings), weights.size(path), imports=("faster_whisper",)
+    )
+    return FasterWhisper(loaded, version)
+
+
+def locate(model: str, settings: Settings, *, fetch: bool) -> Path:
+    """The model's CTranslate2 folder. Raises ModelUnavailable with what to do."""
+    return weights.ctranslate2_folder(_NAME, model, settings, fetch=fetch)
+
+
+def _loaded(model: str, path: Path, settings: Settings) -> tuple[Any, str]:
     import faster_whisper
 
-    path = locate(model, settings, fetch=True)
+    on = hardware.device(settings)
     try:
-        return FasterWhisper(
-            faster_whisper.WhisperModel(
-                path,
-                device=settings.device,
-                compute_type=settings.compute_type,
-                cpu_threads=settings.threads or usable_cores(),
-            )
-        )
+        return faster_whisper.WhisperModel(
+            str(path),
+            device=on,
+            compute_type=hardware.compute_type(settings, on),
+            cpu_threads=settings.threads or usable_cores(),
+        ), weights.version(path)
     except (RuntimeError, ValueError, OSError) as error:
         raise ModelUnavailable(f"Model '{model}' could not be loaded: {error}.") from error
-
-
-def locate(model: str, settings: Settings, *, fetch: bool, engine: str = "faster-whisper") -> str:
-    """The CTranslate2 folder of an engine's model: registered, in the hub's local cache, or, with `fetch`, brought from the hub.
-
-    Raises ModelUnavailable with what to do.
-    """
-    registered = settings.local_models_of(engine).get(model)
-    if registered is not None:
-        return _complete(model, registered)
-    from faster_whisper import download_model
-
-    try:
-        return str(download_model(model, local_files_only=True))
-    except Exception as error:
-        if not fetch:
-            raise ModelUnavailable(f"Model '{model}' is not on this machine.") from error
-    try:
-        return str(download_model(model))
-    except Exception as error:
-        raise ModelUnavailable(
-            f"Model '{model}' is not on this machine and could not be fetched from its hub. Give the worker network "
-            "access once, register a local copy with STENO_LOCAL_MODELS, or try engine pocketsphinx, which needs no download."
-        ) from error
-
-
-def _complete(model: str, path: Path) -> str:
-    if missing := [name for name in _NEEDED if not (path / name).is_file()]:
-        raise ModelUnavailable(
-            f"Model '{model}' is registered at {path}, but {', '.join(missing)} is not there; "
-            "correct STENO_LOCAL_MODELS or copy the whole CTranslate2 folder."
-        )
-    return str(path)
 
 
 def _segment(heard: Any, offset: float) -> Segment:

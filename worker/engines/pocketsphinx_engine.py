@@ -6,6 +6,8 @@ Tuned as measured: narrow beams and a higher language weight, over the segments 
 import contextlib
 import re
 from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from steno.config import Settings
@@ -14,6 +16,7 @@ from steno.transcript import Segment, Word
 from steno.transcript.model import mean_confidence
 from worker.audio import SAMPLE_RATE, Audio
 from worker.engines.base import Hearing, Report
+from worker.model_cache import ModelCache
 
 _FRAMES_A_SECOND = 100
 _VARIANT = re.compile(r"\(\d+\)$")  # "the(2)": the second way to pronounce it
@@ -22,15 +25,16 @@ _VARIANT = re.compile(r"\(\d+\)$")  # "the(2)": the second way to pronounce it
 class Pocketsphinx:
     """Decodes while it listens: memory does not grow with the recording."""
 
-    def __init__(self, decoder: Any, segmenter: type) -> None:
+    def __init__(self, decoder: Any, segmenter: type, version: str) -> None:
         self._decoder = decoder
         self._segmenter = segmenter
+        self.version = version
 
     def transcribe(self, audio: Audio, options: Options, report: Report) -> Hearing:
         self._decoder.reinit_feat()  # else it keeps the level it got used to, and one recording colours the next
-        return Hearing("en", None, self._segments(audio))
+        return Hearing("en", None, self._segments(audio, options.word_timestamps))
 
-    def _segments(self, audio: Audio) -> Iterator[Segment]:
+    def _segments(self, audio: Audio, with_words: bool) -> Iterator[Segment]:
         speech = self._segmenter(sample_rate=SAMPLE_RATE).segment(_PcmStream(audio))
         for stretch in speech:
             self._decoder.start_utt()
@@ -38,7 +42,8 @@ class Pocketsphinx:
             self._decoder.end_utt()
             if words := tuple(self._words(stretch.start_time)):
                 text = " ".join(word.text for word in words)
-                yield Segment(0, words[0].start, words[-1].end, text, mean_confidence(words), None, words)
+                confidence, start, end = mean_confidence(words), words[0].start, words[-1].end
+                yield Segment(0, start, end, text, confidence, None, words if with_words else ())
 
     def _words(self, offset: float) -> Iterator[Word]:
         for heard in self._decoder.seg() or ():
@@ -65,15 +70,18 @@ class _PcmStream:
         return taken
 
 
-def load(model: str, settings: Settings) -> Pocketsphinx:
+def load(model: str, settings: Settings, cache: ModelCache) -> Pocketsphinx:
+    """The model is in the wheel, so the wheel's version is the model's."""
     from pocketsphinx import Decoder, Segmenter
 
-    decoder = Decoder(samprate=SAMPLE_RATE, beam=1e-60, wbeam=1e-40, lw=7.5, loglevel="FATAL")
-    return Pocketsphinx(decoder, Segmenter)
+    def decoder() -> Any:
+        return Decoder(samprate=SAMPLE_RATE, beam=1e-60, wbeam=1e-40, lw=7.5, loglevel="FATAL")
+
+    return Pocketsphinx(cache.get(("pocketsphinx", model), decoder), Segmenter, version("pocketsphinx"))
 
 
-def locate(model: str, settings: Settings, *, fetch: bool) -> str:
+def locate(model: str, settings: Settings, *, fetch: bool) -> Path:
     """The model's folder inside the wheel: always there."""
     from pocketsphinx import get_model_path
 
-    return str(get_model_path(model))
+    return Path(get_model_path(model))

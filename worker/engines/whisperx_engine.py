@@ -1,140 +1,235 @@
-"""WhisperX: Whisper in batches over voice activity, then forced alignment of every word with the language's own model."""
+"""WhisperX: Whisper in batches over voice activity, then forced alignment of every word with the language's own model, then,
+if asked, who spoke it."""
 
 import logging
-import math
-from collections.abc import Iterator
+import warnings
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from steno.config import Settings, usable_cores
 from steno.jobs.errors import ModelUnavailable
 from steno.jobs.options import Options
-from steno.transcript import Segment, Word
-from steno.transcript.model import mean_confidence
+from worker import hardware, weights
 from worker.audio import Audio
-from worker.engines import faster_whisper_engine
 from worker.engines.base import Hearing, Report
+from worker.engines.whisperx_words import mark_estimated, segments, spread, with_margin
+from worker.model_cache import ModelCache
 
 log = logging.getLogger(__name__)
 
-_ALIGNERS_KEPT: Final = 2
+_NAME: Final = "whisperx"
+_LIBRARY: Final = ("whisperx.asr", "whisperx.alignment", "whisperx.diarize")
+_BATCH_SIZE: Final = 8
+"""Stretches of up to 30 s heard at once where a job does not say: what WhisperX's own command takes."""
 
 
 class WhisperX:
-    """One Whisper pipeline, and the alignment models of the languages met last. Holds the whole recording in memory."""
+    """One Whisper pipeline; alignment and diarization models as jobs need them. Holds the whole recording in memory."""
 
-    def __init__(self, pipeline: Any, device: str, settings: Settings) -> None:
+    def __init__(self, pipeline: Any, version: str, settings: Settings, cache: ModelCache) -> None:
         self._pipeline = pipeline
-        self._device = device
+        self.version = version
         self._settings = settings
-        self._aligners: dict[str, tuple[Any, Any]] = {}
+        self._cache = cache
+        self._device = hardware.torch_device(settings)
 
     def transcribe(self, audio: Audio, options: Options, report: Report) -> Hearing:
         samples = audio.array()
         language, probability = options.language, None
         if language is None:
             language, probability = self._detect(samples)
-        heard = self._pipeline.transcribe(
-            samples, language=language, progress_callback=lambda percent: report("transcribing", percent / 100)
-        )["segments"]
+        heard = self._listen(samples, language, options, report)
         if not heard:
             return Hearing(options.language, None, iter(()))
-        aligned, warning = self._align(heard, language, samples, report)
-        warnings = (warning,) if warning else ()
-        return Hearing(language, probability, _segments(aligned), warnings)
+        told: list[str] = []
+        if options.word_timestamps or options.diarize:
+            heard = self._timed(heard, language, options.task, samples, report, told)
+        if options.diarize:
+            self._tell_apart(heard, samples, options, report, told)
+        return Hearing(language, probability, segments(heard, options.word_timestamps), tuple(told))
 
-    def _detect(self, samples: Any) -> tuple[str, float]:
+    def _listen(self, samples: Any, language: str, options: Options, report: Report) -> list[Any]:
+        """Text by stretches of speech. The pipeline changes itself as it works, so each job sets all of it anew."""
+        pipeline = self._pipeline
+        given = {"initial_prompt": options.prompt, "hotwords": options.hotwords, "beam_size": options.beam_size}
+        asked = {name: value for name, value in given.items() if value is not None}
+        untouched, pipeline.tokenizer = pipeline.options, None
+        pipeline.options = replace(untouched, **asked)
+        pipeline.suppress_numerals = options.suppress_numerals
+        try:
+            heard: list[Any] = pipeline.transcribe(
+                samples,
+                batch_size=options.batch_size or _BATCH_SIZE,
+                language=language,
+                task=options.task,
+                progress_callback=lambda percent: report("transcribing", percent / 100),
+            )["segments"]
+        finally:
+            pipeline.options = untouched
+        return heard
+
+    def _detect(self, samples: Any) -> tuple[str, float | None]:
         """As WhisperX's own detect_language, which keeps the probability to itself."""
         from whisperx.asr import N_SAMPLES, log_mel_spectrogram
 
         model = self._pipeline.model
+        if not model.model.is_multilingual:
+            return "en", None
         mels = model.feat_kwargs.get("feature_size") or 80
         features = log_mel_spectrogram(samples[:N_SAMPLES], n_mels=mels, padding=max(0, N_SAMPLES - samples.shape[0]))
         token, probability = model.model.detect_language(model.encode(features))[0][0]
         return token[2:-2], float(probability)
 
-    def _align(self, heard: list[Any], language: str, samples: Any, report: Report) -> tuple[list[Any], str | None]:
-        """Segments with aligned words; where that cannot be done, with words spread evenly and a sentence why."""
-        import whisperx
-
-        try:
-            report("aligning", 0.0)
-            model, about = self._aligner(language)
-            aligned = whisperx.align(
-                heard,
-                model,
-                about,
-                samples,
-                self._device,
-                progress_callback=lambda percent: report("aligning", percent / 100),
+    def _timed(
+        self, heard: list[Any], language: str, task: str, samples: Any, report: Report, told: list[str]
+    ) -> list[Any]:
+        """Segments with aligned words; where that cannot be done, with words spread evenly and a sentence why in `told`."""
+        if task == "translate":
+            told.append(
+                "A translation cannot be aligned with the words spoken; its words are spread evenly over each segment."
             )
-        except Exception as error:  # noqa: BLE001 - no model for the language, not to be fetched, no sentence splitter, no memory
-            log.warning("No alignment: %s", error, extra={"action": "not_aligned"})
-            return [_spread(segment) for segment in heard], (
+            return [spread(segment, "en") for segment in heard]
+        try:
+            return self._aligned(heard, language, samples, report)
+        except Exception as error:
+            log.warning("No alignment: %s", type(error).__name__, exc_info=error, extra={"action": "not_aligned"})
+            told.append(
                 f"The words could not be aligned in '{language}' ({type(error).__name__}), so their times are spread evenly "
                 "over their segments. STENO_ALIGN_MODELS registers an alignment model."
             )
-        return aligned["segments"], None
+            return [spread(segment, language) for segment in heard]
 
-    def _aligner(self, language: str) -> tuple[Any, Any]:
-        import whisperx
+    def _aligned(self, heard: list[Any], language: str, samples: Any, report: Report) -> list[Any]:
+        from whisperx.alignment import align
 
-        if language not in self._aligners:
-            while len(self._aligners) >= _ALIGNERS_KEPT:
-                self._aligners.pop(next(iter(self._aligners)))
-            name = self._settings.align_models_by_language.get(language)
-            self._aligners[language] = whisperx.load_align_model(language, self._device, model_name=name)
-        return self._aligners[language]
+        name = self._settings.align_models_by_language.get(language)
+        key = ("align", language, name or "")
+        model, about = self._cache.get(key, lambda: _load_aligner(language, name, self._device), imports=_LIBRARY)
+        report("aligning", 0.0)
+        found: list[Any] = align(
+            with_margin(heard, samples.shape[0]),
+            model,
+            about,
+            samples,
+            self._device,
+            progress_callback=lambda percent: report("aligning", percent / 100),
+        )["segments"]
+        return [mark_estimated(segment, about["dictionary"], language) for segment in found]
+
+    def _tell_apart(self, timed: list[Any], samples: Any, options: Options, report: Report, told: list[str]) -> None:
+        """Name the speaker of every word; where that cannot be done, the words stay without one and `told` says why."""
+        from whisperx.diarize import assign_word_speakers
+
+        name = self._settings.diarization_model
+        try:
+            key = ("diarize", name or "")
+            pipeline = self._cache.get(key, lambda: _load_diarizer(name, self._device), imports=_LIBRARY)
+            report("diarizing", 0.0)
+            turns = pipeline(
+                samples,
+                min_speakers=options.min_speakers,
+                max_speakers=options.max_speakers,
+                progress_callback=lambda percent: report("diarizing", percent / 100),
+            )
+            assign_word_speakers(turns, {"segments": timed}, fill_nearest=True)
+        except Exception as error:
+            log.warning("No diarization: %s", type(error).__name__, exc_info=error, extra={"action": "not_diarized"})
+            told.append(
+                f"The speakers could not be told apart ({type(error).__name__}). The model is gated on its hub: accept its "
+                "terms there and set HF_TOKEN on the worker, or set STENO_DIARIZATION_MODEL to a local pipeline; see "
+                "`steno doctor`."
+            )
 
 
-def load(model: str, settings: Settings) -> WhisperX:
-    import torch
-    import whisperx
+def load(model: str, settings: Settings, cache: ModelCache) -> WhisperX:
+    """A model by its registered name, or one of Whisper's sizes, fetched from its hub the first time."""
+    path = locate(
+        model, settings, fetch=True
+    )  # before torch is imported, so that a model that is not here is said at once
+    _keep_quiet()
+    loaded, version = cache.get(
+        (_NAME, model), lambda: _loaded(model, path, settings), weights.size(path), imports=_LIBRARY
+    )
+    return WhisperX(loaded, version, settings, cache)
 
-    device = settings.device if settings.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-    path = locate(model, settings, fetch=True)
+
+def locate(model: str, settings: Settings, *, fetch: bool) -> Path:
+    """Its Whisper models are those of faster-whisper: the same folders, the same cache. Raises ModelUnavailable."""
+    return weights.ctranslate2_folder(_NAME, model, settings, fetch=fetch)
+
+
+def _loaded(model: str, path: Path, settings: Settings) -> tuple[Any, str]:
+    from whisperx.asr import load_model
+
+    on = hardware.torch_device(settings)
     try:
-        pipeline = whisperx.load_model(
-            path,
-            device,
-            compute_type=settings.compute_type,
+        pipeline = load_model(
+            str(path),
+            on,
+            compute_type=hardware.compute_type(settings, on),
+            vad_method=settings.whisperx_vad,
             threads=settings.threads or usable_cores(),
         )
     except (RuntimeError, ValueError, OSError) as error:
         raise ModelUnavailable(f"Model '{model}' could not be loaded: {error}.") from error
-    return WhisperX(pipeline, device, settings)
+    return pipeline, weights.version(path)
 
 
-def _segments(aligned: list[Any]) -> Iterator[Segment]:
-    for segment in aligned:
-        words = tuple(_words(segment))
-        confidence = mean_confidence(words)
-        if confidence is None and "avg_logprob" in segment:
-            confidence = math.exp(float(segment["avg_logprob"]))
-        text = segment["text"].strip()
-        yield Segment(0, float(segment["start"]), float(segment["end"]), text, confidence, None, words)
+def _load_aligner(language: str, name: str | None, on: str) -> tuple[Any, Any]:
+    """What is in the cache is not asked of the hub, whose library would try for long on a machine without a network."""
+    from whisperx.alignment import load_align_model
+
+    try:
+        found: tuple[Any, Any] = load_align_model(language, on, model_name=name, model_cache_only=True)
+    except ValueError:
+        if not weights.is_reachable(weights.hub_address()):
+            raise
+        found = load_align_model(language, on, model_name=name)
+    return found
 
 
-def _spread(segment: Any) -> Any:
-    """A segment whose words take up its time by their length; none of them has a score."""
-    words, start, letters = segment["text"].split(), segment["start"], len("".join(segment["text"].split()))
-    placed = []
-    for word in words:
-        end = start + (segment["end"] - segment["start"]) * len(word) / letters
-        placed.append({"word": word, "start": start, "end": end})
-        start = end
-    return {**segment, "words": placed}
+def fetch_aligner(language: str, settings: Settings) -> None:
+    """Bring the alignment model of a language, and what splits its sentences, to this machine. Raises ModelUnavailable."""
+    import nltk
+
+    _keep_quiet()
+    name = settings.align_models_by_language.get(language)
+    try:
+        _load_aligner(language, name, "cpu")
+    except Exception as error:
+        raise ModelUnavailable(f"The alignment model of '{language}' could not be fetched: {error}.") from error
+    try:
+        nltk.data.find("tokenizers/punkt_tab")
+    except LookupError:
+        if not nltk.download("punkt_tab", quiet=True):
+            raise ModelUnavailable("NLTK's punkt_tab, which splits sentences, could not be fetched.") from None
 
 
-def _words(segment: Any) -> Iterator[Word]:
-    """Aligned words. One that even interpolation left without times stands at the end of the one before it."""
-    last = float(segment["start"])
-    for word in segment.get("words", ()):
-        start = float(word.get("start", last))
-        last = float(word.get("end", start))
-        score = word.get("score")
-        yield Word(word["word"], start, last, None if score is None else float(score))
+def fetch_diarizer(settings: Settings) -> None:
+    """Bring the diarization pipeline and its models to this machine. Raises ModelUnavailable."""
+    _keep_quiet()
+    try:
+        _load_diarizer(settings.diarization_model, "cpu")
+    except Exception as error:
+        raise ModelUnavailable(
+            f"The diarization models could not be fetched ({error}). They are gated on their hub: accept their terms there "
+            "and set HF_TOKEN."
+        ) from error
 
 
-def locate(model: str, settings: Settings, *, fetch: bool) -> str:
-    """Its Whisper models are those of faster-whisper: the same folders, the same cache."""
-    return faster_whisper_engine.locate(model, settings, fetch=fetch, engine="whisperx")
+def _load_diarizer(name: str | None, on: str) -> Any:
+    from whisperx.diarize import DiarizationPipeline
+
+    return DiarizationPipeline(name, device=on)
+
+
+def _keep_quiet() -> None:
+    """WhisperX logs the text of segments that it cannot align; and nothing is decoded here, so torchcodec is not missed."""
+    from whisperx.log_utils import setup_logging
+
+    setup_logging(level="error")
+    logging.getLogger("lightning").setLevel(logging.ERROR)
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=r"[\s\S]*torchcodec")
+    warnings.filterwarnings("ignore", message=r"std\(\)|Mean of empty slice")

@@ -1,0 +1,38 @@
+"""Asking the interpreters that run engines what they have: `python -m worker.models`, in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any, Final
+
+from steno.config import Settings, usable_cores
+
+CALM: Final = {
+    "OMP_NUM_THREADS": str(usable_cores()),
+    "OMP_WAIT_POLICY": "passive",  # two thread pools that spin cost ten times the time on busy cores
+    "PYANNOTE_METRICS_ENABLED": "0",  # its telemetry is on by default
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""What the libraries of the engines are told, unless the operator says otherwise."""
+
+
+class NoAnswer(Exception):
+    """What was asked could not be done; the message says why, in a sentence."""
+
+
+def ask(settings: Settings, engine: str, *arguments: str) -> list[dict[str, Any]]:
+    """What `worker.models` answers with these arguments under the engine's interpreter. Raises NoAnswer."""
+    command = [settings.pythons.get(engine, sys.executable), "-m", "worker.models", *arguments]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, check=False, env={**CALM, **os.environ})
+    except OSError as error:
+        raise NoAnswer(f"The interpreter of '{engine}' cannot be run: {error}.") from error
+    if run.returncode != 0:
+        raise NoAnswer(run.stderr.strip().rpartition("\n")[2] or f"{command[0]} ended with exit code {run.returncode}.")
+    return [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
+
+
+def has_model(settings: Settings, engine: str, model: str) -> bool:
+    """Whether a model can be used without fetching anything. Raises NoAnswer."""
+    return any(row["model"] == model and row["problem"] is None for row in ask(settings, engine, "list", engine))

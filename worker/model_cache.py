@@ -1,0 +1,123 @@
+"""The models in memory: within a budget, the least recently used out first, and none kept that nobody asks for."""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final, TypeVar
+
+from steno.config import Settings
+from worker import hardware
+
+log = logging.getLogger(__name__)
+
+_MB: Final = 1 << 20
+_SHARE: Final = 0.5
+"""Of the memory that there is, where STENO_MODEL_MEMORY_MB does not say: the rest is for audio, activations and others."""
+
+Key = tuple[str, ...]
+"""What a model is asked for by: its kind and name, such as ("whisperx", "small") or ("align", "de")."""
+
+T = TypeVar("T")
+
+
+@dataclass
+class _Loaded:
+    model: Any
+    size: int
+    used: float
+
+
+class ModelCache:
+    """Models by key. One job at a time: what the job in hand has asked for is never evicted under it.
+
+    A model's size is by how much the device's memory grew when it was loaded. The budget bounds the sum of sizes; a model
+    larger than all of it is still loaded, alone.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._idle_seconds = settings.model_idle_minutes * 60
+        self._loaded: OrderedDict[Key, _Loaded] = OrderedDict()
+        self._sizes: dict[Key, int] = {}
+        self._in_use: set[Key] = set()
+        self._announce: Callable[[], None] = lambda: None
+
+    def begin(self, announce: Callable[[], None]) -> None:
+        """A new job: what the last one used may go, and `announce` is called before each load."""
+        self._in_use.clear()
+        self._announce = announce
+
+    def get(self, key: Key, load: Callable[[], T], at_least: int = 0, imports: Sequence[str] = ()) -> T:
+        """The model, from memory or by `load`, whose errors pass through. `at_least` is its size as far as known, in bytes.
+
+        `imports` are modules that loading needs: imported first, so that their memory does not count as the model's.
+        """
+        self._in_use.add(key)
+        if key not in self._loaded:
+            self._announce()
+            self._make_room(self._sizes.get(key, at_least))
+            for name in imports:
+                import_module(name)
+            self._loaded[key] = self._measured(key, load)
+            self._make_room(0)
+        self._loaded.move_to_end(key)
+        entry = self._loaded[key]
+        entry.used = time.monotonic()
+        model: T = entry.model
+        return model
+
+    def holds(self, key: Key) -> bool:
+        return key in self._loaded
+
+    @property
+    def size(self) -> int:
+        """Bytes that the loaded models take."""
+        return sum(entry.size for entry in self._loaded.values())
+
+    @property
+    def next_expiry(self) -> float | None:
+        """Seconds until a model will have been idle for long; None while there is none."""
+        if not self._loaded:
+            return None
+        oldest = min(entry.used for entry in self._loaded.values())
+        return max(0.0, oldest + self._idle_seconds - time.monotonic())
+
+    def drop_idle(self) -> None:
+        """Unload what nobody asked for in a long time. Call it between jobs."""
+        self._in_use.clear()
+        old = time.monotonic() - self._idle_seconds
+        for key in [key for key, entry in self._loaded.items() if entry.used <= old]:
+            self._drop(key, "idle")
+
+    def _measured(self, key: Key, load: Callable[[], T]) -> _Loaded:
+        on = hardware.device(self.settings)
+        hardware.release_memory()  # else the model may fill what earlier work has freed, and seem to weigh nothing
+        before = hardware.memory_used(on)
+        model = load()
+        self._sizes[key] = size = max(0, hardware.memory_used(on) - before)
+        log.info("Model %s loaded: %d MB", "/".join(key), size // _MB, extra={"action": "model_loaded"})
+        return _Loaded(model, size, time.monotonic())
+
+    def _make_room(self, coming: int) -> None:
+        """Evict, oldest first, until what is loaded and what is coming fit in the budget, or nothing more may go."""
+        idle = [key for key in self._loaded if key not in self._in_use]
+        if not idle:
+            return
+        budget = self._budget()
+        for key in idle:
+            if self.size + coming <= budget:
+                return
+            self._drop(key, "over_budget")
+
+    def _drop(self, key: Key, why: str) -> None:
+        log.info("Model %s unloaded", "/".join(key), extra={"action": f"model_{why}"})
+        del self._loaded[key]
+        hardware.release_memory()
+
+    def _budget(self) -> float:
+        if self.settings.model_memory_mb:
+            return self.settings.model_memory_mb * _MB
+        return _SHARE * hardware.memory_total(hardware.device(self.settings))

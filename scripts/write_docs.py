@@ -1,12 +1,16 @@
-"""Write the tables of docs/settings.md and docs/errors.md from the code: `make docs`. A test fails when they drift."""
+"""Write the tables of docs/ from the code: `make docs`. A test fails when they drift."""
 
 from pathlib import Path
+from typing import Any
 
 from pydantic.fields import FieldInfo
 
 from api.errors import API_ERRORS, ApiError
+from api.models import option_schemas
 from steno.config import Settings
+from steno.engines import ENGINES, Engine
 from steno.jobs.errors import ERRORS, JobError
+from steno.jobs.options import DEFAULTS
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -23,6 +27,34 @@ def _setting_row(field: FieldInfo) -> str:
         default = ",".join(sorted(default))
     shown = f"`{default}`" if default not in (None, "") else "-"
     return f"| `{field.validation_alias}` | {shown} | {field.description} |"
+
+
+def options_table() -> str:
+    """One row an option: its values, what it does, and which engine honours it."""
+    rows = [_option_row(name, told) for name, told in option_schemas().items() if name in DEFAULTS]
+    head = ["option", "values", *(f"`{name}`" for name in ENGINES), "what it does"]
+    return "\n".join([f"| {' | '.join(head)} |", f"|---|---|{':-:|' * len(ENGINES)}---|", *rows])
+
+
+def _option_row(name: str, told: dict[str, Any]) -> str:
+    engines = [_honours(engine, name) for engine in ENGINES.values()]
+    return f"| {' | '.join([f'`{name}`', _values(told), *engines, told['description']])} |"
+
+
+def _honours(engine: Engine, name: str) -> str:
+    if name == "language":
+        return "yes" if engine.is_whisper else ", ".join(engine.languages or ())
+    if name in engine.options:
+        return "yes"
+    return f"always {str(engine.fixed[name]).lower()}" if name in engine.fixed else "-"
+
+
+def _values(told: dict[str, Any]) -> str:
+    if "enum" in told:
+        return ", ".join(told["enum"])
+    if "minimum" in told:
+        return f"{told['minimum']:g} to {told['maximum']:g}"
+    return "true, false" if told["type"] == "boolean" else f"text, at most {told['maxLength']}"
 
 
 def job_errors_table() -> str:
@@ -43,6 +75,7 @@ def _said(error: type[ApiError] | type[JobError]) -> str:
 
 TABLES = {
     "settings.md": {"settings": settings_table},
+    "options.md": {"options": options_table},
     "errors.md": {"requests": api_errors_table, "jobs": job_errors_table},
 }
 

@@ -1,7 +1,6 @@
 """Every setting of Steno, in one place: its environment variable, type, unit, default and meaning."""
 
 import os
-from collections.abc import Container
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,40 +9,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from steno.engines import ENGINES, installed_engines
 from steno.languages import LANGUAGES
+from steno.lists import all_models, pairs, registered, split
 
 DAY = 86_400
 
 
 class SettingsError(Exception):
     """A setting has a wrong value; the message names the environment variable and says what is wrong."""
-
-
-def _split(value: object) -> object:
-    """A comma-separated variable becomes a list; anything else is left to the field's own type."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
-
-
-def _registered(entry: str) -> tuple[str, str, str]:
-    """Engine, name and path of engine:name=path; what is missing is empty."""
-    engine, _, rest = entry.partition(":")
-    name, _, path = rest.partition("=")
-    return engine, name, path
-
-
-def _all_models() -> tuple[str, ...]:
-    """The names of Whisper's models, of whatever engine."""
-    return tuple(dict.fromkeys(name for engine in ENGINES.values() if engine.is_whisper for name in engine.models))
-
-
-def _pairs(value: tuple[str, ...], keys: Container[str], shape: str) -> tuple[str, ...]:
-    """The entries, if each is key=something with one of the keys. Raises ValueError that tells the shape."""
-    for entry in value:
-        key, equals, rest = entry.partition("=")
-        if not (equals and rest and key in keys):
-            raise ValueError(f"'{entry}' is not {shape}")
-    return value
 
 
 class Settings(BaseSettings):
@@ -216,7 +188,7 @@ class Settings(BaseSettings):
 
     _split_lists = field_validator(
         "allowed_formats", "engines", "models", "local_models", "align_models", "engine_pythons", mode="before"
-    )(_split)
+    )(split)
 
     @field_validator("allowed_formats")
     @classmethod
@@ -236,15 +208,15 @@ class Settings(BaseSettings):
     @field_validator("models")
     @classmethod
     def _known_models(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [name for name in value if name not in _all_models()]:
-            raise ValueError(f"no model is called {', '.join(unknown)}; there are {', '.join(_all_models())}")
+        if unknown := [name for name in value if name not in all_models()]:
+            raise ValueError(f"no model is called {', '.join(unknown)}; there are {', '.join(all_models())}")
         return value
 
     @field_validator("local_models")
     @classmethod
     def _engine_name_path(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for entry in value:
-            engine, name, path = _registered(entry)
+            engine, name, path = registered(entry)
             if not (name and path and engine in ENGINES):
                 raise ValueError(f"'{entry}' is not engine:name=path with an engine of {', '.join(ENGINES)}")
         return value
@@ -252,19 +224,19 @@ class Settings(BaseSettings):
     @field_validator("align_models")
     @classmethod
     def _language_model(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return _pairs(value, LANGUAGES, "code=model with one of Whisper's language codes")
+        return pairs(value, LANGUAGES, "code=model with one of Whisper's language codes")
 
     @field_validator("engine_pythons")
     @classmethod
     def _engine_python(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return _pairs(value, ENGINES, f"engine=path with an engine of {', '.join(ENGINES)}")
+        return pairs(value, ENGINES, f"engine=path with an engine of {', '.join(ENGINES)}")
 
     @field_validator("default_model")
     @classmethod
     def _default_is_allowed(cls, value: str, info: ValidationInfo) -> str:
         """A default that every request would be refused for is noticed at the start, not by the first client."""
-        registered = [_registered(entry)[1] for entry in info.data.get("local_models", ())]
-        if value not in (*registered, *(info.data.get("models") or _all_models())):
+        names = [registered(entry)[1] for entry in info.data.get("local_models", ())]
+        if value not in (*names, *(info.data.get("models") or all_models())):
             raise ValueError("this model is neither in STENO_MODELS nor in STENO_LOCAL_MODELS")
         return value
 
@@ -304,7 +276,7 @@ class Settings(BaseSettings):
 
     def local_models_of(self, engine: str) -> dict[str, Path]:
         """The registered model folders of an engine, by name."""
-        entries = map(_registered, self.local_models)
+        entries = map(registered, self.local_models)
         return {name: Path(path) for of, name, path in entries if of == engine}
 
 
@@ -313,8 +285,14 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
+        problems = [f"{_variable(e['loc'])}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
         raise SettingsError("Wrong settings. " + "; ".join(problems)) from None
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    """The environment variable of a field at fault, which pydantic calls by its own name where the default was."""
+    field = Settings.model_fields.get(str(place[0])) if place else None
+    return str(field.validation_alias if field else ".".join(map(str, place)))
 
 
 def usable_cores() -> int:

@@ -97,6 +97,9 @@ def test_json_gives_the_whole_status(stack: Stack) -> None:
         (("--engine", "whisperz"), "engine"),
         (("--model", "/etc/passwd"), "has no model"),
         (("--language", "klingon"), "klingon"),
+        (("--diarize",), "cannot honour diarize=true; whisperx can"),
+        (("--batch-size", "4"), "cannot honour batch_size=4"),
+        (("--task", "sing"), "task"),
         (("--format", "docx"), "There is no format"),
     ],
 )
@@ -105,6 +108,70 @@ def test_what_cannot_be_done_is_said_in_a_sentence(stack: Stack, arguments: tupl
     assert run.returncode != 0
     assert said in run.stderr
     assert run.stdout == ""
+    assert "Traceback" not in run.stderr
+
+
+def test_the_options_of_an_engine_are_flags(stack: Stack) -> None:
+    options = (
+        "--task",
+        "transcribe",
+        "--prompt",
+        "Quatre",
+        "--beam-size",
+        "2",
+        "--no-vad",
+        "--suppress-numerals",
+        "--no-words",
+    )
+    run = steno("transcribe", DATA / "exact-fr-4.mp3", "--json", *options, "--server", stack.url)
+    result = json.loads(run.stdout)["result"]
+    assert result["task"] == "transcribe"
+    assert result["segments"]
+    assert all(segment["words"] == [] for segment in result["segments"])
+
+
+def test_models_are_listed_with_where_they_are(model_dir: Path) -> None:
+    models = {"STENO_LOCAL_MODELS": f"faster-whisper:mini={model_dir},faster-whisper:gone=/nowhere", "COLUMNS": "300"}
+    run = steno("models", "--json", **models)
+    rows = {(row["engine"], row["model"]): row for row in map(json.loads, run.stdout.splitlines())}
+    assert rows["faster-whisper", "mini"]["path"] == str(model_dir)
+    assert rows["faster-whisper", "mini"]["size"] > 1_000_000
+    assert "/nowhere" in rows["faster-whisper", "gone"]["problem"]
+    assert rows["pocketsphinx", "en-us"]["problem"] is None
+    assert "large-v3" in {model for _, model in rows}
+    table = steno("models", **models)
+    assert str(model_dir) in table.stdout
+    assert "could be fetched" in table.stdout
+    assert "large-v3" not in table.stdout
+    assert "large-v3" in steno("models", "--all", **models).stdout
+
+
+def test_a_model_is_checked_by_loading_it(model_dir: Path, tmp_path: Path) -> None:
+    for name in ("model.bin", "config.json", "tokenizer.json"):
+        (tmp_path / name).write_text("{}")
+    models = {"STENO_LOCAL_MODELS": f"faster-whisper:mini={model_dir},faster-whisper:broken={tmp_path}"}
+    run = steno("models", "check", "faster-whisper", "mini", **models)
+    assert run.returncode == 0, run.stderr
+    assert "faster-whisper mini works" in run.stdout
+    run = steno("models", "check", "faster-whisper", "broken", **models)
+    assert run.returncode == 1
+    assert "could not be loaded" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "code"),
+    [
+        (("pull", "faster-whisper", "tiny"), "steno models pull faster-whisper tiny", 1),
+        (("pull", "whisperx", "tiny"), "pip install 'steno[whisperx]'", 1),
+        (("pull", "faster-whisper", "gigantic"), "has no model 'gigantic'", 2),
+        (("check", "whisperz", "tiny"), "no engine 'whisperz'", 2),
+        (("pull", "faster-whisper", "tiny", "--language", "de"), "Only whisperx", 2),
+    ],
+)
+def test_what_cannot_be_done_about_a_model_is_said(arguments: tuple[str, ...], said: str, code: int) -> None:
+    run = steno("models", *arguments, HF_HUB_OFFLINE="1")
+    assert run.returncode == code
+    assert said in run.stderr
     assert "Traceback" not in run.stderr
 
 
@@ -123,6 +190,9 @@ def test_the_doctor_finds_this_machine_well(model_dir: Path, tmp_path: Path) -> 
         "redis": "ok", "storage": "ok", "faster-whisper": "ok", "pocketsphinx": "ok",
     }  # fmt: skip
     assert findings["whisperx"]["state"] == "note"
+    assert "AGPL-3.0" in findings["timestamped"]["detail"]
+    assert findings["gpu"]["state"] == "ok"
+    assert findings["models"]["state"] in ("ok", "note")
     assert "faster-whisper" in steno("doctor", **models).stdout
 
 
@@ -137,5 +207,5 @@ def test_the_doctor_names_what_is_broken_and_what_to_do() -> None:
 def test_version_and_help() -> None:
     assert steno("--version").stdout.strip() == f"steno {__version__}"
     said = steno("--help").stdout
-    for command in ("serve", "worker", "api", "transcribe", "doctor"):
+    for command in ("serve", "worker", "api", "transcribe", "models", "doctor"):
         assert command in said

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,13 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         ("STENO_LOCAL_MODELS", "/models/a"),
         ("STENO_LOCAL_MODELS", "whisperz:a=/models/a"),
         ("STENO_DEVICE", "tpu"),
+        ("STENO_MODELS", "small,gigantic"),
+        ("STENO_DEFAULT_MODEL", "gigantic"),
+        ("STENO_ENGINE_PYTHONS", "/usr/bin/python3"),
+        ("STENO_ENGINE_PYTHONS", "whisperz=/usr/bin/python3"),
+        ("STENO_ALIGN_MODELS", "klingon=/models/a"),
+        ("STENO_WHISPERX_VAD", "auditok"),
+        ("STENO_MODEL_IDLE_MINUTES", "0"),
         ("STENO_RETENTION_DAYS", "-1"),
     ],
 )
@@ -45,6 +53,29 @@ def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=name):
         load_settings()
+
+
+def test_an_operator_says_which_models_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STENO_MODELS", "large-v3,small,distil-large-v3")
+    monkeypatch.setenv("STENO_LOCAL_MODELS", "whisperx:ours=/models/ours")
+    settings = load_settings()
+    assert settings.models_of("whisperx") == ("ours", "small", "large-v3", "distil-large-v3")
+    assert settings.models_of("timestamped") == ("small", "large-v3")
+    assert settings.models_of("pocketsphinx") == ("en-us",)
+
+
+def test_a_default_model_that_nobody_may_use_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STENO_MODELS", "tiny")
+    with pytest.raises(SettingsError, match="STENO_DEFAULT_MODEL"):
+        load_settings()
+
+
+def test_an_engine_may_have_an_interpreter_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STENO_ENGINE_PYTHONS", f"pocketsphinx={sys.executable},timestamped=/nowhere/python")
+    settings = load_settings()
+    assert settings.pythons == {"pocketsphinx": sys.executable, "timestamped": "/nowhere/python"}
+    assert "pocketsphinx" in settings.runnable_engines
+    assert "timestamped" not in settings.runnable_engines
 
 
 def test_a_full_redis_address_goes_before_host_and_port() -> None:

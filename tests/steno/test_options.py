@@ -1,9 +1,13 @@
+import json
+from typing import Any
+
 import pytest
 
 from conftest import MODEL, MakeSettings
 from steno.config import Settings
 from steno.engines import ENGINES
 from steno.jobs.options import OptionRefused, Options, resolve
+from steno.jobs.record import JobRequest
 from steno.languages import LANGUAGES, language_code
 
 
@@ -46,6 +50,45 @@ def test_what_an_engine_cannot_honour_is_refused(
     with pytest.raises(OptionRefused) as refused:
         resolve(settings, engine, language, model)
     assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"model": "small.en", "language": "de"}, "language"),
+        ({"model": "distil-large-v3", "language": "french"}, "language"),
+        ({"model": "small.en", "task": "translate"}, "task"),
+        ({"model": "turbo", "task": "translate"}, "task"),
+        ({"diarize": True, "min_speakers": 3, "max_speakers": 2}, "min_speakers"),
+        ({"max_speakers": 2}, "max_speakers"),
+        ({"diarize": False, "min_speakers": 2}, "min_speakers"),
+    ],
+)
+def test_what_no_engine_could_do_is_refused(make_settings: MakeSettings, asked: dict[str, Any], field: str) -> None:
+    with pytest.raises(OptionRefused) as refused:
+        resolve(make_settings(default_model="small"), "whisperx", **asked)
+    assert refused.value.field == field
+
+
+def test_an_option_at_the_value_that_an_engine_works_at_anyway_is_taken(make_settings: MakeSettings) -> None:
+    settings = make_settings(default_model="small")
+    made = resolve(settings, "whisperx", vad=True, temperature=0.0, disfluencies=False)
+    assert (made.vad, made.temperature, made.disfluencies) == (True, 0.0, False)
+    assert resolve(settings, "pocketsphinx", language="English", vad=True, task="transcribe", diarize=False)
+
+
+def test_every_option_survives_being_written_down(make_settings: MakeSettings) -> None:
+    made = resolve(
+        make_settings(default_model="small"), "whisperx", "de", "large-v3", task="translate", prompt="grün", hotwords="a, b",
+        beam_size=3, batch_size=4, diarize=True, min_speakers=1, max_speakers=2, suppress_numerals=True,
+    )  # fmt: skip
+    assert Options.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+
+
+def test_a_request_of_before_there_were_options_can_still_be_read() -> None:
+    old = {"engine": "pocketsphinx", "model": "en-us", "language": "en"}
+    rest = {"job_id": "a", "filename": "a.wav", "audio": "audio.wav", "size": 1, "created_at": "2026-11-22T00:00:00Z"}
+    assert JobRequest.from_dict({**old, **rest}).options == Options("pocketsphinx", "en-us", "en")
 
 
 def test_a_server_that_knows_its_workers_names_the_install_command(make_settings: MakeSettings) -> None:

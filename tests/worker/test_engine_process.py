@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from conftest import DATA, MODEL, MakeSettings
@@ -25,6 +26,7 @@ from steno.transcript.model import faults
 from tests.processes import alive, eventually
 from worker.attempt import Attempt, GivenBack
 from worker.engine_process import EngineProcess
+from worker.tasks import Workplace
 
 RECORDING = DATA / "exact-fr-5.flac"
 
@@ -164,6 +166,49 @@ time.sleep(60)
         assert alive(pid)
         worker.kill()
         assert eventually(lambda: not alive(pid))
+
+
+def test_an_engine_may_run_under_an_interpreter_of_its_own(
+    model_dir: Path, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    other = tmp_path / "python"
+    other.write_text(f'#!/bin/sh\nOTHER_PYTHON=yes exec {sys.executable} "$@"\n')
+    other.chmod(0o755)
+    place = Workplace(make_settings(engine_pythons=(f"faster-whisper={other}",)))
+    own, common = place.engine_process("faster-whisper"), place.engine_process("pocketsphinx")
+    assert own is place.engine_process("faster-whisper")
+    assert common is place.engine_process("whisperx")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STENO_LOCAL_MODELS", f"faster-whisper:{MODEL}={model_dir}")
+        heard = Attempt(place.settings, own, lambda *told: None, lambda: False).run(request(), RECORDING)
+    assert heard.language == "fr"
+    assert b"OTHER_PYTHON=yes" in Path(f"/proc/{own.pid}/environ").read_bytes()
+    assert common.pid is None
+    place.close()
+    assert own.pid is None
+
+
+def test_an_interpreter_that_is_not_there_is_named(settings: Settings) -> None:
+    with pytest.raises(EngineDied, match="/nowhere/python"):
+        Attempt(settings, EngineProcess(python="/nowhere/python"), lambda *told: None, lambda: False).run(
+            request(), RECORDING
+        )
+
+
+def test_a_process_that_was_idle_for_long_is_a_fresh_one_and_works_on(
+    model_dir: Path, make_settings: MakeSettings
+) -> None:
+    environment = {"STENO_LOCAL_MODELS": f"faster-whisper:{MODEL}={model_dir}", "STENO_MODEL_IDLE_MINUTES": "0.01"}
+    engine = EngineProcess({**os.environ, **environment})
+    first, again = list[str](), list[str]()
+    for told in (first, again):
+        attempt = Attempt(make_settings(), engine, lambda stage, share, told=told: told.append(stage), lambda: False)  # type: ignore[misc]
+        attempt.run(request(), RECORDING)
+        pid, seen = engine.pid, psutil.Process(engine.pid)
+        assert eventually(lambda seen=seen: 10 << 20 < seen.memory_info().rss < 80 << 20)  # type: ignore[misc]
+        assert engine.pid == pid
+    assert first[0] == again[0] == "loading"
+    engine.close()
 
 
 def test_what_a_library_prints_is_not_taken_for_an_event() -> None:

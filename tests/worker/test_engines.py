@@ -1,6 +1,7 @@
 import hashlib
 import re
 import wave
+from dataclasses import replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import chain
@@ -120,6 +121,43 @@ def test_a_model_without_a_network_says_what_to_do(settings: Settings, monkeypat
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelUnavailable, match="STENO_LOCAL_MODELS"):
         load_engine("faster-whisper", "tiny", settings, ModelCache(settings))
+
+
+def test_the_library_is_given_what_was_asked(models: ModelCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine: Any = load_engine("faster-whisper", MODEL, models.settings, models)
+    given: list[dict[str, Any]] = []
+    original = engine._model.transcribe
+
+    def transcribe(samples: Any, **arguments: Any) -> Any:
+        given.append(arguments)
+        return original(samples, **arguments)
+
+    monkeypatch.setattr(engine._model, "transcribe", transcribe)
+    hear(models, DATA / "exact-de-6.wav", WHISPER)
+    asked = replace(
+        WHISPER, language="de", task="translate", prompt="Guten Tag", hotwords="Fisch", temperature=0.2, beam_size=2, vad=False,
+        word_timestamps=False, suppress_numerals=True,
+    )  # fmt: skip
+    hear(models, DATA / "exact-de-6.wav", asked)
+    assert given[0] == {"language": None, "task": "transcribe", "word_timestamps": True, "vad_filter": True}
+    digits = given[1].pop("suppress_tokens")
+    assert given[1] == {
+        "language": "de", "task": "translate", "initial_prompt": "Guten Tag", "hotwords": "Fisch", "temperature": 0.2,
+        "beam_size": 2, "word_timestamps": False, "vad_filter": False,
+    }  # fmt: skip
+    texts = [engine._model.hf_tokenizer.decode([token]) for token in digits[1:]]
+    assert digits[0] == -1
+    assert {"7", " 000", "%", " $"} <= set(texts)
+    assert all(set(text) & set("0123456789%$£") for text in texts)
+
+
+def test_without_words_there_are_segments_only(models: ModelCache, truth: dict[str, Any]) -> None:
+    for options, path in ((WHISPER, DATA / "exact-fr-5.flac"), (SPHINX, HUMAN)):
+        heard = hear(models, path, replace(options, word_timestamps=False))
+        assert heard.segments
+        assert all(segment.words == () and segment.confidence for segment in heard.segments)
+        assert faults(heard) == []
+        assert len(heard.text.split()) >= 8
 
 
 def test_a_long_recording_is_heard_in_pieces_with_its_own_times(

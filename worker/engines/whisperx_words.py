@@ -22,7 +22,7 @@ def with_margin(heard: list[Any], samples: int) -> list[Any]:
     stretch the times of its words.
     """
     last = samples / SAMPLE_RATE
-    heard = [{**segment, "end": min(segment["end"], last)} for segment in heard]
+    heard = [{**one, "start": min(one["start"], last), "end": min(one["end"], last)} for one in heard]
     ends = [0.0, *(segment["end"] for segment in heard)]
     starts = [*(segment["start"] for segment in heard), last]
     moved = []

@@ -125,6 +125,12 @@ class Settings(BaseSettings):
         gt=0,
         description="Minutes after which a loaded model that nobody asked for is unloaded.",
     )
+    standby: bool = Field(
+        True,
+        validation_alias="STENO_STANDBY",
+        description="Keep a second engine process that has imported torch's libraries but no model (0.5 GB for whisperx), so "
+        "that after a crash, a time-out or a cancelled job the next one need not wait for them.",
+    )
     max_audio_hours: float = Field(
         12.0,
         validation_alias="STENO_MAX_AUDIO_HOURS",

@@ -44,6 +44,8 @@ class Engine:
     options: frozenset[str]
     fixed: Mapping[str, Any] = field(default_factory=dict)
     languages: tuple[str, ...] | None = None
+    imports: tuple[str, ...] = ()
+    """Modules that take seconds to import: what STENO_STANDBY has ready."""
 
     @property
     def is_whisper(self) -> bool:
@@ -73,6 +75,7 @@ ENGINES: dict[str, Engine] = {
                 }
             ),
             fixed={"vad": True, "temperature": 0.0},
+            imports=("whisperx.asr", "whisperx.alignment", "whisperx.diarize"),
         ),
         Engine(
             "timestamped",
@@ -83,6 +86,7 @@ ENGINES: dict[str, Engine] = {
             "AGPL-3.0",
             WHISPER_MODELS,
             frozenset({"task", "prompt", "temperature", "beam_size", "vad", "word_timestamps", "disfluencies"}),
+            imports=("whisper_timestamped",),
         ),
         Engine(
             "faster-whisper",

@@ -13,6 +13,7 @@ CALM: Final = {
     "OMP_WAIT_POLICY": "passive",  # two thread pools that spin cost ten times the time on busy cores
     "PYANNOTE_METRICS_ENABLED": "0",  # its telemetry is on by default
     "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONWARNINGS": "ignore",  # what libraries tell their developers, pages of it, is no news to an operator
 }
 """What the libraries of the engines are told, unless the operator says otherwise."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from steno.config import Settings
+from steno.engines import ENGINES
 from steno.jobs.errors import TimeLimitExceeded, job_error
 from steno.jobs.record import JobRequest
 from steno.transcript.model import Segment, Transcript, joined, segment_from_dict
@@ -47,6 +48,8 @@ class Attempt:
                 event = self._next_event()
                 answered = event["event"] in ("done", "failed")
                 if event["event"] == "done":
+                    if self._settings.standby and ENGINES[request.options.engine].imports:
+                        self._engine.stand_by(request.options.engine)
                     return self._transcript(request, event)
                 self._follow(event)
         finally:
@@ -72,11 +75,14 @@ class Attempt:
                 self._limit(self._settings.model_load_limit if event["stage"] == "loading" else 0.0)
                 self._report(event["stage"], 0.0)
             case "progress":
+                if (
+                    event["duration"] > self._duration
+                ):  # longer than the file claimed, or the first to say how long it is
+                    self._duration = event["duration"]
+                    self._limit(0.0)
                 self._report(event["stage"], event["share"])
             case "segment":
-                segment = segment_from_dict(event["segment"])
-                self._segments.append(segment)
-                self._report("transcribing", min(1.0, segment.end / self._duration) if self._duration else 0.0)
+                self._segments.append(segment_from_dict(event["segment"]))
 
     def _limit(self, extra: float) -> None:
         settings = self._settings

@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from steno.interpreters import CALM
 from steno.jobs.errors import EngineDied, EngineOutOfMemory
@@ -25,7 +24,7 @@ class Silence(Exception):
 
 
 class EngineProcess:
-    """At most one process at a time, started when first needed and kept until it dies or is killed.
+    """At most one process that works, started when first needed and kept until it dies or is killed; and one that stands by.
 
     Not for two threads at once, but `kill` may be called from any thread or signal handler.
     """
@@ -34,6 +33,7 @@ class EngineProcess:
         self._environment = environment
         self._python = python
         self._process: subprocess.Popen[bytes] | None = None
+        self._spare: subprocess.Popen[bytes] | None = None
         self._unread = b""
 
     @property
@@ -47,9 +47,8 @@ class EngineProcess:
         if self.pid is None:
             self._start()
         process = self._running()
-        assert process.stdin is not None
         try:
-            process.stdin.write(json.dumps(job).encode() + b"\n")
+            _input(process).write(json.dumps(job).encode() + b"\n")
         except OSError as error:
             raise self._obituary() from error
 
@@ -81,18 +80,46 @@ class EngineProcess:
             if process.returncode is None:  # in the kernel's hands (a hanging disk or GPU): leave it there
                 self._process = None
 
+    def stand_by(self, engine: str) -> None:
+        """Have a second process import this engine's libraries, to take over when the first one is gone.
+
+        Say it after every job: like models, libraries that nobody needs for long are let go. Raises nothing: this is a comfort.
+        """
+        with contextlib.suppress(OSError, EngineDied):
+            if self._spare is None or self._spare.poll() is not None:
+                _close(self._spare)
+                self._spare = None
+                self._spare = self._spawned()
+                os.set_blocking(_input(self._spare).fileno(), False)  # one that hangs must not hold up the worker
+            _input(self._spare).write(json.dumps({"stand_by": engine}).encode() + b"\n")
+
     def close(self) -> None:
-        """Kill the process and close its pipes."""
+        """End both processes."""
+        self._bury()
+        if self._spare is not None:
+            self._spare.kill()
+        _close(self._spare)
+        self._spare = None
+
+    def _bury(self) -> None:
         self.kill()
-        for pipe in self._pipes():
-            pipe.close()
+        _close(self._process)
         self._process = None
 
     def _start(self) -> None:
-        self.close()
+        self._bury()
         self._unread = b""
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.poll() is None:
+            os.set_blocking(_input(spare).fileno(), True)
+            self._process = spare
+        else:
+            _close(spare)
+            self._process = self._spawned()
+
+    def _spawned(self) -> "subprocess.Popen[bytes]":
         try:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [self._python, "-m", "worker.horse"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -108,17 +135,13 @@ class EngineProcess:
             raise EngineDied
         return self._process
 
-    def _pipes(self) -> Iterator[Any]:
-        if self._process is not None:
-            yield from (pipe for pipe in (self._process.stdin, self._process.stdout) if pipe is not None)
-
     def _obituary(self) -> EngineDied | EngineOutOfMemory:
         """Why the process ended, as an error of the job. Linux's memory killer leaves nothing but its signal."""
         process = self._running()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_LAST_BREATH)
         code = process.returncode
-        self.close()
+        self._bury()
         if code is None:
             return EngineDied("The engine process closed its output in the middle of the job.")
         if code == _KILLED:
@@ -126,6 +149,22 @@ class EngineProcess:
         if code < 0:
             return EngineDied(f"The engine process crashed in the middle of the job ({_signal_name(-code)}).")
         return EngineDied(f"The engine process ended in the middle of the job (exit code {code}).")
+
+
+def _input(process: "subprocess.Popen[bytes]") -> IO[bytes]:
+    assert process.stdin is not None
+    return process.stdin
+
+
+def _close(process: "subprocess.Popen[bytes] | None") -> None:
+    """Close the pipes of a process that ends or has ended; without its input it ends itself."""
+    if process is None:
+        return
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_LAST_BREATH)
 
 
 def _signal_name(number: int) -> str:

@@ -5,8 +5,9 @@ standard output. It keeps its models loaded from job to job. It knows neither Re
 It ends when its standard input does, so it never outlives its worker.
 
 A job:     {"path", "options": {...}}      options as steno/jobs/options.py has them
-Events:    {"event": "stage", "stage": "loading" | "decoding" | "transcribing", "duration": seconds as far as known}
-           {"event": "progress", "stage": "transcribing" | "aligning" | "diarizing", "share": 0 to 1}
+Or:        {"stand_by": engine}            import what the engine needs, and load nothing; no event answers
+Events:    {"event": "stage", "stage": "loading" | "decoding", "duration": seconds as far as known}
+           {"event": "progress", "stage": "transcribing" | "aligning" | "diarizing", "share": 0 to 1, "duration": seconds}
            {"event": "segment", "segment": {...}}
            {"event": "done", "language", "language_probability", "duration", "warnings", "model_version", "versions"}
            {"event": "failed", "code", "message"}       the process is ready for the next job all the same
@@ -26,10 +27,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from steno.config import load_settings
+from steno.engines import ENGINES
 from steno.jobs.errors import EngineFailed, EngineOutOfMemory, JobError
 from steno.jobs.options import Options
 from steno.parent import die_with_parent
-from steno.transcript.model import tidy
+from steno.transcript.model import share, tidy
 from worker.audio import Audio
 from worker.engines import load_engine, versions
 from worker.model_cache import ModelCache
@@ -47,27 +49,28 @@ def listen(job: dict[str, Any], cache: ModelCache, emit: Emit) -> None:
     def stage(name: str) -> None:
         emit({"event": "stage", "stage": name, "duration": max(audio.duration, audio.expected_duration)})
 
-    def report(name: str, share: float) -> None:
-        emit({"event": "progress", "stage": name, "share": share})
+    def report(name: str, done: float) -> None:
+        emit({"event": "progress", "stage": name, "share": float(done), "duration": audio.duration})
 
     cache.begin(partial(stage, "loading"))
     engine = load_engine(options.engine, options.model, settings, cache)
     stage("decoding")
     heard = engine.transcribe(audio, options, report)
-    stage("transcribing")
     number, last = 0, 0.0
     for segment in heard.segments:
         if segment.text:
             kept = tidy(segment, id=number, after=last, duration=audio.duration)
             number, last = number + 1, kept.end
             emit({"event": "segment", "segment": asdict(kept)})
+            if heard.is_live:
+                report("transcribing", min(1.0, kept.end / max(audio.duration, audio.expected_duration)))
     for _ in audio.blocks() if not audio.duration else ():
         pass  # an engine that found nothing to listen to may not have read the recording to its end
     emit(
         {
             "event": "done",
             "language": heard.language,
-            "language_probability": heard.language_probability,
+            "language_probability": share(heard.language_probability),
             "duration": round(audio.duration, 3),
             "warnings": [*heard.warnings, *audio.warnings],
             "model_version": engine.version,
@@ -90,6 +93,15 @@ def answer(job: dict[str, Any], cache: ModelCache, out: TextIO) -> None:
         code = EngineOutOfMemory.code if "out of memory" in str(error).lower() else EngineFailed.code
         sentence = f"Engine '{engine}' failed on this recording: {type(error).__name__}: {error}"
         _write(out, {"event": "failed", "code": code, "message": sentence})
+
+
+def stand_by(engine: str, cache: ModelCache) -> None:
+    """Have the engine's libraries imported, for as long as a model that nobody asks for would be kept."""
+    cache.begin(lambda: None)
+    try:
+        cache.get(("library", engine), lambda: None, imports=ENGINES[engine].imports)
+    except Exception as error:  # noqa: BLE001 - a job for the engine will say it where somebody hears
+        log.warning("Cannot stand by for %s: %s", engine, error, extra={"action": "no_standby"})
 
 
 def _write(out: TextIO, event: dict[str, Any]) -> None:
@@ -130,6 +142,9 @@ def serve(jobs: Jobs, cache: ModelCache, out: TextIO) -> None:
     """Answer jobs for ever. Returns when every model has been idle for long."""
     while True:
         job = jobs.next(cache.next_expiry)
+        if job is not None and "stand_by" in job:
+            stand_by(job["stand_by"], cache)
+            continue
         if job is not None:
             answer(job, cache, out)
             continue

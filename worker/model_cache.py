@@ -1,5 +1,6 @@
 """The models in memory: within a budget, the least recently used out first, and none kept that nobody asks for."""
 
+import gc
 import logging
 import time
 from collections import OrderedDict
@@ -59,8 +60,7 @@ class ModelCache:
         if key not in self._loaded:
             self._announce()
             self._make_room(self._sizes.get(key, at_least))
-            for name in imports:
-                import_module(name)
+            _import(imports)
             self._loaded[key] = self._measured(key, load)
             self._make_room(0)
         self._loaded.move_to_end(key)
@@ -121,3 +121,13 @@ class ModelCache:
         if self.settings.model_memory_mb:
             return self.settings.model_memory_mb * _MB
         return _SHARE * hardware.memory_total(hardware.device(self.settings))
+
+
+def _import(names: Sequence[str]) -> None:
+    """Import modules without looking for garbage meanwhile: there is none, and the looking takes a fifth of torch's time."""
+    gc.disable()
+    try:
+        for name in names:
+            import_module(name)
+    finally:
+        gc.enable()

@@ -97,13 +97,14 @@ def tidy(segment: Segment, *, id: int, after: float, duration: float) -> Segment
     for word in segment.words:
         start = inside(word.start, low)
         low = inside(word.end, start)
-        words.append(replace(word, start=start, end=low, confidence=_share(word.confidence)))
+        words.append(replace(word, start=start, end=low, confidence=share(word.confidence)))
     start = words[0].start if words else inside(segment.start, after)
     end = words[-1].end if words else inside(segment.end, start)
-    return replace(segment, id=id, start=start, end=end, confidence=_share(segment.confidence), words=tuple(words))
+    return replace(segment, id=id, start=start, end=end, confidence=share(segment.confidence), words=tuple(words))
 
 
-def _share(value: float | None) -> float | None:
+def share(value: float | None) -> float | None:
+    """A probability as it may stand in a transcript: 0 to 1, rounded."""
     return None if value is None else round(min(max(float(value), 0.0), 1.0), DECIMALS)
 
 

@@ -1,6 +1,7 @@
 """How the engine process lives with both engines: what it keeps in memory, for how long, and that it never grows."""
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ from steno.jobs.options import Options
 from steno.jobs.record import JobRequest, utc_now
 from steno.transcript import Transcript
 from tests.hearing import events_of, hear, settings_from
-from tests.processes import eventually
+from tests.processes import engines, eventually
 from worker.attempt import Attempt
 from worker.engine_process import EngineProcess
 from worker.model_cache import ModelCache
@@ -60,6 +61,20 @@ def test_the_second_job_of_each_engine_loads_nothing(run: Run) -> None:
     stages: list[str] = []
     run(WHISPERX, stages=stages)
     assert stages == ["decoding", "transcribing", "aligning"]
+
+
+def test_after_a_crash_the_next_job_need_not_wait_for_the_libraries(run: Run, process: EngineProcess) -> None:
+    run(WHISPERX)
+    (spare,) = set(engines(os.getpid())) - {process.pid}
+    assert eventually(lambda: psutil.Process(spare).memory_info().rss > 700 * MB)
+    time.sleep(2)
+    assert process.pid
+    os.kill(process.pid, signal.SIGKILL)
+    assert eventually(lambda: process.pid is None)
+    began = time.monotonic()
+    run(WHISPERX)
+    print(f"whisperx: {time.monotonic() - began:.2f} s from its engine's death to the end of the next job")
+    assert process.pid == spare
 
 
 def test_five_hundred_jobs_in_a_row_leave_memory_flat(run: Run, process: EngineProcess) -> None:

@@ -23,7 +23,7 @@ from steno.jobs.errors import (
 from steno.jobs.options import Options
 from steno.jobs.record import JobRequest
 from steno.transcript.model import faults
-from tests.processes import alive, eventually
+from tests.processes import alive, children, engines, eventually
 from worker.attempt import Attempt, GivenBack
 from worker.engine_process import EngineProcess
 from worker.tasks import Workplace
@@ -168,6 +168,36 @@ time.sleep(60)
         assert eventually(lambda: not alive(pid))
 
 
+def test_a_process_that_stands_by_takes_over(engine: EngineProcess, attempt: Callable[..., Attempt]) -> None:
+    attempt().run(request(), RECORDING)
+    first = engine.pid
+    for _ in range(3):
+        engine.stand_by("faster-whisper")
+    (spare,) = set(children(os.getpid())) & set(engines(os.getpid())) - {first}
+    assert first
+    os.kill(first, signal.SIGKILL)
+    assert eventually(lambda: engine.pid is None)
+    assert attempt().run(request(), RECORDING).language == "fr"
+    assert engine.pid == spare
+
+
+def test_a_process_that_cannot_stand_by_or_hangs_costs_no_job(
+    engine: EngineProcess, attempt: Callable[..., Attempt]
+) -> None:
+    attempt().run(request(), RECORDING)
+    for _ in range(2):  # the second one replaces the first
+        engine.stand_by("whisperx")  # not installed here
+        (spare,) = set(engines(os.getpid())) - {engine.pid}
+        os.kill(spare, signal.SIGSTOP)
+        for _ in range(5000):
+            engine.stand_by("whisperx")
+        assert attempt().run(request(), RECORDING).language == "fr"
+        os.kill(spare, signal.SIGKILL)
+        assert eventually(lambda spare=spare: not alive(spare))  # type: ignore[misc]
+    engine.close()
+    assert engines(os.getpid()) == []
+
+
 def test_an_engine_may_run_under_an_interpreter_of_its_own(
     model_dir: Path, make_settings: MakeSettings, tmp_path: Path
 ) -> None:
@@ -252,7 +282,7 @@ class Scripted(EngineProcess):
 TALKATIVE = """
 import time
 while True:
-    print('{"event": "progress", "stage": "transcribing", "share": 0.5}', flush=True)
+    print('{"event": "progress", "stage": "transcribing", "share": 0.5, "duration": 1.0}', flush=True)
     time.sleep(0.01)
 """
 ENDLESS_LINE = """

@@ -184,7 +184,7 @@ def test_a_job_that_kills_every_engine_fails_and_the_next_one_runs(
 
 
 def test_a_hanging_engine_runs_out_of_time(bench: Bench, start_worker: StartWorker) -> None:
-    worker = start_worker(STENO_TIME_LIMIT_BASE="1", STENO_TIME_LIMIT_FACTOR="0", STENO_MAX_ATTEMPTS="1")
+    worker = start_worker(STENO_TIME_LIMIT_BASE="3", STENO_TIME_LIMIT_FACTOR="0", STENO_MAX_ATTEMPTS="1")
     first = bench.submit("exact-fr-5.flac")
     assert eventually(lambda: bench.over(first))
     job_id, engine = hold(bench, worker)

@@ -14,7 +14,7 @@ Report = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Hearing:
-    """What an engine has to say of a recording. `segments` is consumed once; the work happens while it is.
+    """What an engine has to say of a recording. `segments` is consumed once; the work may happen while it is.
 
     Segments come in order of time, in seconds from the start of the recording; their ids do not matter.
     """
@@ -23,6 +23,8 @@ class Hearing:
     language_probability: float | None
     segments: Iterator[Segment]
     warnings: tuple[str, ...] = ()
+    is_live: bool = False
+    """Whether each segment is heard when it is asked for, so that its end tells the progress."""
 
 
 class Engine(Protocol):

@@ -38,7 +38,8 @@ class FasterWhisper:
             if info.duration_after_vad:
                 probability = None if options.language else float(info.language_probability)
                 first = (_segment(heard, offset) for heard in segments)
-                return Hearing(info.language, probability, chain(first, self._rest(stretches, info.language, asked)))
+                rest = self._rest(stretches, info.language, asked)
+                return Hearing(info.language, probability, chain(first, rest), is_live=True)
             # Nobody speaks here: what the model would say of the language means nothing, so listen on.
         return Hearing(options.language, None, iter(()))
 

@@ -32,7 +32,7 @@ class Pocketsphinx:
 
     def transcribe(self, audio: Audio, options: Options, report: Report) -> Hearing:
         self._decoder.reinit_feat()  # else it keeps the level it got used to, and one recording colours the next
-        return Hearing("en", None, self._segments(audio, options.word_timestamps))
+        return Hearing("en", None, self._segments(audio, options.word_timestamps), is_live=True)
 
     def _segments(self, audio: Audio, with_words: bool) -> Iterator[Segment]:
         speech = self._segmenter(sample_rate=SAMPLE_RATE).segment(_PcmStream(audio))

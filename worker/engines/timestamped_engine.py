@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from steno.config import Settings
+from steno.engines import ENGINES
 from steno.jobs.errors import ModelUnavailable
 from steno.jobs.options import Options
 from steno.transcript import Segment, Word
@@ -134,7 +135,7 @@ def load(model: str, settings: Settings, cache: ModelCache) -> Timestamped:
     """A registered .pt file, or one of openai-whisper's models, fetched the first time."""
     path = locate(model, settings, fetch=True)
     loaded, version = cache.get(
-        (_NAME, model), lambda: _loaded(model, path, settings), weights.size(path), imports=("whisper_timestamped",)
+        (_NAME, model), lambda: _loaded(model, path, settings), weights.size(path), imports=ENGINES[_NAME].imports
     )
     return Timestamped(loaded, version)
 

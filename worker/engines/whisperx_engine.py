@@ -2,12 +2,12 @@
 if asked, who spoke it."""
 
 import logging
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from steno.config import Settings, usable_cores
+from steno.engines import ENGINES
 from steno.jobs.errors import ModelUnavailable
 from steno.jobs.options import Options
 from worker import hardware, weights
@@ -19,7 +19,7 @@ from worker.model_cache import ModelCache
 log = logging.getLogger(__name__)
 
 _NAME: Final = "whisperx"
-_LIBRARY: Final = ("whisperx.asr", "whisperx.alignment", "whisperx.diarize")
+_LIBRARY: Final = ENGINES[_NAME].imports
 _BATCH_SIZE: Final = 8
 """Stretches of up to 30 s heard at once where a job does not say: what WhisperX's own command takes."""
 
@@ -162,6 +162,7 @@ def locate(model: str, settings: Settings, *, fetch: bool) -> Path:
 def _loaded(model: str, path: Path, settings: Settings) -> tuple[Any, str]:
     from whisperx.asr import load_model
 
+    _keep_lightning_quiet()
     on = hardware.torch_device(settings)
     try:
         pipeline = load_model(
@@ -221,15 +222,17 @@ def fetch_diarizer(settings: Settings) -> None:
 def _load_diarizer(name: str | None, on: str) -> Any:
     from whisperx.diarize import DiarizationPipeline
 
+    _keep_lightning_quiet()
     return DiarizationPipeline(name, device=on)
 
 
 def _keep_quiet() -> None:
-    """WhisperX logs the text of segments that it cannot align; and nothing is decoded here, so torchcodec is not missed."""
+    """WhisperX logs the text of segments that it cannot align."""
     from whisperx.log_utils import setup_logging
 
     setup_logging(level="error")
-    logging.getLogger("lightning").setLevel(logging.ERROR)
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", message=r"[\s\S]*torchcodec")
-    warnings.filterwarnings("ignore", message=r"std\(\)|Mean of empty slice")
+
+
+def _keep_lightning_quiet() -> None:
+    """At each load it advises to upgrade checkpoints that are not ours. It sets its own level when it is imported, so: after."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

@@ -40,7 +40,7 @@ check: install ## ruff and strict mypy
 contract: install ## The specification's own tests, or another file of them: make contract SPEC=path
 	$(BIN)/python scripts/with_redis.py $(BIN)/python -m pytest -q $(SPEC)
 
-bench: install ## Every benchmark, one JSON object a line
+bench: install $(ENGINES)/.installed ## Every benchmark, one JSON object a line
 	$(BIN)/python -m benchmarks
 
 docs: install ## Write the tables of docs from the code

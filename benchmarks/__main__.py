@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import overhead, status, upload, uploads_at_once
+from benchmarks import engines, overhead, recovery, reload, status, upload, uploads_at_once, warm
 from benchmarks.result import Result
 
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Result]]] = {
@@ -14,6 +14,10 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Result]]] = {
     "status": status.run,
     "overhead": overhead.run,
     "uploads-at-once": uploads_at_once.run,
+    "warm": warm.run,
+    "reload": reload.run,
+    "recovery": recovery.run,
+    "engines": engines.run,
 }
 
 

@@ -1,6 +1,6 @@
 """The client of every upload measured: files by sendfile, so that it costs next to nothing and the same for everyone.
 
-As a process, `python -m benchmarks.sender PORT AT_ONCE FILE...`: posts each file as a form to /transcribe and prints
+As a process, `python -m benchmarks.sender PORT AT_ONCE ENGINE FILE...`: posts each file as a form to /transcribe and prints
 {"began": time.monotonic() at the first byte, "seconds": until the last answer, "answers": [[status, body], ...]}.
 """
 
@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Final
 
@@ -36,16 +37,16 @@ class Sent:
         return [body for _, body in self.answers]
 
 
-def send(port: int, files: Sequence[Path], at_once: int = 1) -> Sent:
+def send(port: int, files: Sequence[Path], at_once: int = 1, engine: str = "faster-whisper") -> Sent:
     """Post the files from a process of their own, `at_once` at a time, each batch over connections opened before."""
-    told = ask("benchmarks.sender", str(port), str(at_once), *map(str, files))
+    told = ask("benchmarks.sender", str(port), str(at_once), engine, *map(str, files))
     return Sent(told["began"], told["seconds"], [(status, body) for status, body in told["answers"]])
 
 
-def _frame(path: Path) -> tuple[bytes, bytes]:
+def _frame(path: Path, engine: str) -> tuple[bytes, bytes]:
     """What goes before and after the file's bytes."""
     head = (
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="engine"\r\n\r\nfaster-whisper\r\n'
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="engine"\r\n\r\n{engine}\r\n'
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{path.name}"\r\n'
         "Content-Type: application/octet-stream\r\n\r\n"
     )
@@ -58,9 +59,9 @@ def _frame(path: Path) -> tuple[bytes, bytes]:
     return (request + head).encode(), tail.encode()
 
 
-def _post(connection: socket.socket, path: Path) -> tuple[int, str]:
+def _post(connection: socket.socket, path: Path, engine: str) -> tuple[int, str]:
     """Status and body of the answer; 0 if there was none."""
-    head, tail = _frame(path)
+    head, tail = _frame(path, engine)
     answer = b""
     with connection, contextlib.suppress(OSError):
         with contextlib.suppress(BrokenPipeError, ConnectionResetError), path.open("rb") as file:
@@ -81,14 +82,19 @@ def _batches(files: Sequence[Path], at_once: int) -> Iterator[Sequence[Path]]:
 
 
 def main() -> None:
-    port, at_once, files = int(sys.argv[1]), int(sys.argv[2]), [Path(name) for name in sys.argv[3:]]
+    port, at_once, engine, files = (
+        int(sys.argv[1]),
+        int(sys.argv[2]),
+        sys.argv[3],
+        [Path(name) for name in sys.argv[4:]],
+    )
     answers: list[tuple[int, str]] = []
     began = 0.0
     with ThreadPoolExecutor(at_once) as pool:
         for batch in _batches(files, at_once):
             connections = [socket.create_connection((HOST, port)) for _ in batch]
             began = began or time.monotonic()
-            answers += pool.map(_post, connections, batch)
+            answers += pool.map(_post, connections, batch, repeat(engine))
     print(json.dumps({"began": began, "seconds": time.monotonic() - began, "answers": answers}))
 
 

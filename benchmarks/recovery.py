@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -11,10 +12,13 @@ from benchmarks.engine_jobs import LOADING, EngineJobs, engine_jobs
 from benchmarks.models import small_models
 from benchmarks.recordings import ONE_A_LANGUAGE, joined
 from benchmarks.result import Goal, Result
+from steno.engines import ENGINES
 from steno.jobs.errors import JobError
 
 _ENGINES: Final = ("faster-whisper", "whisperx", "timestamped")
 _TIMES: Final = 5
+_CALM_SECONDS: Final = 15.0
+"""Between two kills: engines with large libraries have a second process stand by, which imports them meanwhile."""
 _SHORT: Final = ONE_A_LANGUAGE[1]
 
 
@@ -24,9 +28,16 @@ def run(folder: Path) -> Iterator[Result]:
     for engine in _ENGINES:
         with engine_jobs(engine, models) as jobs:
             jobs.run(_SHORT)
-            yield _told(engine, "between two jobs", [_until_next_runs(jobs, jobs.kill()) for _ in range(_TIMES)])
-            killed = [_until_next_runs(jobs, _kill_in_the_middle(jobs, long)) for _ in range(_TIMES)]
-            yield _told(engine, "in the middle of a job", killed)
+            calm = _CALM_SECONDS if ENGINES[engine].imports else 0.0
+            for moment, kill in (
+                ("between two jobs", jobs.kill),
+                ("in the middle of a job", partial(_kill_in_the_middle, jobs, long)),
+            ):
+                seconds = []
+                for _ in range(_TIMES):
+                    time.sleep(calm)
+                    seconds.append(_until_next_runs(jobs, kill()))
+                yield _told(engine, moment, seconds)
 
 
 def _kill_in_the_middle(jobs: EngineJobs, long: Path) -> float:

@@ -5,7 +5,6 @@ interpreter that has the library. Models come from Steno's settings, recordings 
 the rivals differ in nothing but what is around the library.
 """
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -67,8 +66,6 @@ def whisperx() -> Listen:
 
     from worker.engines.whisperx_words import with_margin
 
-    for talkative in ("whisperx", "lightning", "pytorch_lightning"):
-        logging.getLogger(talkative).setLevel(logging.ERROR)
     pipeline = load_model(str(_path("whisperx")), "cpu", threads=usable_cores())
     names = load_settings().align_models_by_language
     aligners: dict[str, Any] = {}

@@ -8,6 +8,7 @@ clock starts. Prints a list with {"seconds", "words", "peak_mb"} for each of the
 import contextlib
 import gc
 import json
+import logging
 import os
 import sys
 import time
@@ -68,6 +69,7 @@ def main() -> None:
     name, kept, warming = sys.argv[1], sys.argv[2] == "kept", int(sys.argv[3])
     files = [Path(argument) for argument in sys.argv[4:]]
     warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)  # the libraries tell of every model that they load
     with contextlib.redirect_stdout(sys.stderr):  # libraries print, too
         listen = _listening(getattr(libraries, name), kept=kept)
         heard = list(_hear(listen, files))[warming:]

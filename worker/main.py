@@ -127,14 +127,17 @@ def work(settings: Settings, engines: tuple[str, ...]) -> None:
 
 
 def described(settings: Settings, engines: tuple[str, ...]) -> dict[str, Offer]:
-    """What this worker offers, by engine. One that cannot say so is left out; its jobs will tell why."""
+    """What this worker offers, by engine. An interpreter that cannot say so is left out; its jobs will tell why."""
     offers = {}
+    by_python: dict[str | None, list[str]] = {}
     for engine in engines:
+        by_python.setdefault(settings.pythons.get(engine), []).append(engine)
+    for group in by_python.values():
         try:
-            for told in interpreters.ask(settings, engine, "describe", engine):
-                offers[engine] = Offer(told["versions"], tuple(told["models"]), told["device"])
+            for told in interpreters.ask(settings, group[0], "describe", *group):
+                offers[told["engine"]] = Offer(told["versions"], tuple(told["models"]), told["device"])
         except interpreters.NoAnswer as error:
-            log.warning("Engine %s cannot describe itself: %s", engine, error, extra={"action": "engine_mute"})
+            log.warning("%s cannot be described: %s", ", ".join(group), error, extra={"action": "engine_mute"})
     return offers
 
 

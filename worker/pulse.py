@@ -21,6 +21,9 @@ BEATS: Final = 5
 """Beats within the time after which a silent worker counts as dead."""
 
 
+_QUIET_SECONDS: Final = 2.0
+
+
 class Pulse:
     """Beats until stopped, whatever the main thread does; a Redis that is away is tried again at the next beat."""
 
@@ -60,7 +63,9 @@ class Pulse:
         self._heartbeat()
 
     def _learn(self) -> None:
-        self._offers = self._describe()
+        """Not at once: the first job is more urgent, and a worker that ends at once need not be described."""
+        if not self._stop.wait(_QUIET_SECONDS):
+            self._offers = self._describe()
 
     def _repeat(self, work: Callable[[], None]) -> None:
         while not self._stop.is_set():

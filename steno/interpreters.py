@@ -12,6 +12,7 @@ CALM: Final = {
     "OMP_NUM_THREADS": str(usable_cores()),
     "OMP_WAIT_POLICY": "passive",  # two thread pools that spin cost ten times the time on busy cores
     "PYANNOTE_METRICS_ENABLED": "0",  # its telemetry is on by default
+    "ORT_DISABLE_TELEMETRY": "1",  # and so is that of the runtime that the voice detectors use
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONWARNINGS": "ignore",  # what libraries tell their developers, pages of it, is no news to an operator
 }

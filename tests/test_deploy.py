@@ -208,6 +208,12 @@ def test_the_health_check_tells_a_healthy_api_from_another(status: int, code: in
         thread.join()
 
 
+def test_no_library_reports_to_its_maker() -> None:
+    for service in BUILT.values():
+        told = environment(service["build"]["target"])
+        assert (told["PYANNOTE_METRICS_ENABLED"], told["ORT_DISABLE_TELEMETRY"]) == ("0", "1")
+
+
 def test_services_share_the_recordings_and_workers_the_models() -> None:
     recordings = {volume_over(environment(s["build"]["target"])["UPLOAD_DIR"], s) for s in BUILT.values()}
     assert len(recordings) == 1

@@ -25,10 +25,10 @@ LOADING: Final = "loading"
 class EngineJobs:
     """An engine and the process that runs it, which starts with the first job."""
 
-    def __init__(self, engine: str, process: EngineProcess) -> None:
+    def __init__(self, engine: str, process: EngineProcess, *, standby: bool) -> None:
         self._options = Options(engine, MODEL)
         self._process = process
-        self._settings = load_settings()
+        self._settings = load_settings(standby=standby)
 
     def run(self, path: Path, report: Report = lambda stage, share: None) -> Heard:
         """One job. `report` is told what the worker would be. Raises JobError."""
@@ -52,10 +52,15 @@ class EngineJobs:
 
 
 @contextmanager
-def engine_jobs(engine: str, environment: Mapping[str, str], python: str | None = None) -> Iterator[EngineJobs]:
-    """A fresh engine process, under its engine's interpreter unless another is given; it ends with the context."""
+def engine_jobs(
+    engine: str, environment: Mapping[str, str], python: str | None = None, *, standby: bool = True
+) -> Iterator[EngineJobs]:
+    """A fresh engine process, under its engine's interpreter unless another is given; it ends with the context.
+
+    Without `standby` no second process imports libraries while the first one computes.
+    """
     process = EngineProcess(environment_with(environment), python or python_of(engine))
     try:
-        yield EngineJobs(engine, process)
+        yield EngineJobs(engine, process, standby=standby)
     finally:
         process.close()

@@ -56,7 +56,7 @@ def _ways(folder: Path, models: Mapping[str, str]) -> dict[str, Way]:
 
 
 def _steno(engine: str, models: Mapping[str, str], python: str, files: Sequence[Path]) -> list[Heard]:
-    with engine_jobs(engine, models, python) as jobs:
+    with engine_jobs(engine, models, python, standby=False) as jobs:
         return [jobs.run(path) for path in (*_WARMING, *files)][len(_WARMING) :]
 
 
@@ -67,7 +67,9 @@ def _compared(length: int, rounds: Rounds, engine: str, rival: str) -> Result:
         values[f"{name}_s_per_hour"] = _seconds_per_hour(length, heard)
         values[f"{name}_peak_mb"] = max(one.peak_mb for one in heard)
         values[f"{name}_words"] = heard[0].words
-    measure = f"{_NAMES[length]}: {engine} against {rival}"
+    forgetful = ", both without previous text" if engine == "timestamped" else ""
+    alone = f"{rival} without previous text" if rival == "whisper_timestamped" and not forgetful else rival
+    measure = f"{_NAMES[length]}: {engine} against {alone}{forgetful}"
     return Result("engines", measure, {**values, "rounds": len(rounds)}, Goal("wall_ratio", "<=", 1.05))
 
 

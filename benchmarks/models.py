@@ -25,5 +25,5 @@ def small_models(folder: Path) -> dict[str, str]:
 
     The thread settings are those that Steno gives its engine processes, so that no rival fares better or worse by them.
     """
-    pythons = ",".join(f"{engine}={python_of(engine)}" for engine in _NEED_TORCH)
-    return {**CALM, **settings(unpack(folder / "models")), "STENO_ENGINE_PYTHONS": pythons}
+    pythons = [f"{engine}={python_of(engine)}" for engine in _NEED_TORCH if _WITH_TORCH.exists()]
+    return {**CALM, **settings(unpack(folder / "models")), "STENO_ENGINE_PYTHONS": ",".join(pythons)}

@@ -1,5 +1,6 @@
 """What the native routes take and give."""
 
+import functools
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -48,6 +49,7 @@ class TranscribeRequest(BaseModel):
     )
 
 
+@functools.cache
 def option_schemas() -> dict[str, Any]:
     """The JSON schema of each field that a client may send. A form has no null: an optional field is absent or empty."""
     fields: dict[str, Any] = TranscribeRequest.model_json_schema()["properties"]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -16,6 +17,9 @@ from steno.transcript.model import faults
 from tests.hearing import hear
 from worker.audio import SAMPLE_RATE, Audio
 from worker.model_cache import ModelCache
+
+thorough = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+"""How such a test is run: the same examples every time, however long an engine takes."""
 
 _SPOKEN: Final = ("exact-en-4.mp3", "exact-fr-4.mp3", "exact-de-6.wav", "en-3.mp3", "fr-4.m4a")
 _VALUES: Final[dict[str, st.SearchStrategy[Any]]] = {

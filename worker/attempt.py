@@ -75,9 +75,8 @@ class Attempt:
                 self._limit(self._settings.model_load_limit if event["stage"] == "loading" else 0.0)
                 self._report(event["stage"], 0.0)
             case "progress":
-                if (
-                    event["duration"] > self._duration
-                ):  # longer than the file claimed, or the first to say how long it is
+                # Longer than the file claimed, or the first to say how long it is.
+                if event["duration"] > self._duration:
                     self._duration = event["duration"]
                     self._limit(0.0)
                 self._report(event["stage"], event["share"])

@@ -1,5 +1,6 @@
 """The models in memory: within a budget, the least recently used out first, and none kept that nobody asks for."""
 
+import functools
 import gc
 import logging
 import time
@@ -7,10 +8,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from steno.config import Settings
-from worker import hardware
+from worker import hardware, weights
 
 log = logging.getLogger(__name__)
 
@@ -51,15 +53,19 @@ class ModelCache:
         self._in_use.clear()
         self._announce = announce
 
-    def get(self, key: Key, load: Callable[[], T], at_least: int = 0, imports: Sequence[str] = ()) -> T:
-        """The model, from memory or by `load`, whose errors pass through. `at_least` is its size as far as known, in bytes.
+    def get(
+        self, key: Key, load: Callable[[], T], weigh: Callable[[], int] = lambda: 0, imports: Sequence[str] = ()
+    ) -> T:
+        """The model, from memory or by `load`, whose errors pass through, as do those of `weigh`.
 
-        `imports` are modules that loading needs: imported first, so that their memory does not count as the model's.
+        Nothing but the key is looked at if the model is here. If it is not, that is announced first, since finding it may take a
+        download; then `weigh` gives its size in bytes, as far as it is known without loading. `imports` are modules that
+        loading needs: imported before, so that their memory does not count as the model's.
         """
         self._in_use.add(key)
         if key not in self._loaded:
             self._announce()
-            self._make_room(self._sizes.get(key, at_least))
+            self._make_room(self._sizes[key] if key in self._sizes else weigh())
             _import(imports)
             self._loaded[key] = self._measured(key, load)
             self._make_room(0)
@@ -68,6 +74,13 @@ class ModelCache:
         entry.used = time.monotonic()
         model: T = entry.model
         return model
+
+    def get_located(
+        self, key: Key, locate: Callable[[], Path], load: Callable[[Path], T], imports: Sequence[str] = ()
+    ) -> T:
+        """The same for a model whose weights are files: `locate` is asked once, and only if the model is not in memory."""
+        place = functools.cache(locate)
+        return self.get(key, lambda: load(place()), lambda: weights.size(place()), imports)
 
     def holds(self, key: Key) -> bool:
         return key in self._loaded

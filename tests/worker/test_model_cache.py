@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -82,7 +83,7 @@ def test_a_model_whose_size_is_known_finds_its_room_before_it_is_loaded(
 
     for name in ("a", "b", "a", "b"):
         cache.begin(lambda: None)
-        cache.get((name,), load, at_least=200 * MB)
+        cache.get((name,), load, lambda: 200 * MB)
     assert before == [100 * MB] * 4
     assert held(cache, "a", "b") == [False, True]
 
@@ -116,6 +117,21 @@ def test_a_model_that_could_not_be_loaded_is_asked_for_again(make_settings: Make
         cache.get(("a",), lambda: 1 / 0)
     assert not cache.holds(("a",))
     assert ask(cache, memory, "a", 10) == ["loading"]
+
+
+def test_a_model_is_announced_before_it_is_looked_for_and_looked_for_only_once(
+    make_settings: MakeSettings, memory: Memory, tmp_path: Path
+) -> None:
+    cache, told = cache_of(make_settings, 300), list[str]()
+
+    def locate() -> Path:
+        told.append("looked for")
+        return tmp_path
+
+    for _ in range(3):
+        cache.begin(lambda: told.append("loading"))
+        cache.get_located(("a",), locate, lambda path: path)
+    assert told == ["loading", "looked for"]
 
 
 def test_idle_models_are_unloaded_and_the_others_stay(

@@ -3,6 +3,7 @@
 Comes in: decoded audio and options. Goes out: what was heard, as segments.
 """
 
+import functools
 from importlib import import_module
 from importlib.metadata import version
 
@@ -26,6 +27,7 @@ def load_engine(name: str, model: str, settings: Settings, cache: ModelCache) ->
     return loaded
 
 
+@functools.cache
 def versions(name: str) -> dict[str, str]:
     """The exact versions of Steno and of the libraries that do an engine's work, by their names on the package index."""
     return {"steno": steno.__version__, **{package: version(package) for package in ENGINES[name].distributions}}

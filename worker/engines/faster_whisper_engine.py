@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -74,10 +75,8 @@ class FasterWhisper:
 
 def load(model: str, settings: Settings, cache: ModelCache) -> FasterWhisper:
     """A model by its registered name, or one of Whisper's sizes, fetched from its hub the first time."""
-    path = locate(model, settings, fetch=True)
-    loaded, version = cache.get(
-        (_NAME, model), lambda: _loaded(model, path, settings), weights.size(path), imports=("faster_whisper",)
-    )
+    find, load_from = partial(locate, model, settings, fetch=True), partial(_loaded, model, settings)
+    loaded, version = cache.get_located((_NAME, model), find, load_from, ("faster_whisper",))
     return FasterWhisper(loaded, version)
 
 
@@ -86,7 +85,7 @@ def locate(model: str, settings: Settings, *, fetch: bool) -> Path:
     return weights.ctranslate2_folder(_NAME, model, settings, fetch=fetch)
 
 
-def _loaded(model: str, path: Path, settings: Settings) -> tuple[Any, str]:
+def _loaded(model: str, settings: Settings, path: Path) -> tuple[Any, str]:
     import faster_whisper
 
     on = hardware.device(settings)

@@ -7,6 +7,7 @@ the voice detector in faster-whisper's wheel hears speech, or nothing. Either wa
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -133,10 +134,8 @@ def _progress(report: Report) -> Iterator[None]:
 
 def load(model: str, settings: Settings, cache: ModelCache) -> Timestamped:
     """A registered .pt file, or one of openai-whisper's models, fetched the first time."""
-    path = locate(model, settings, fetch=True)
-    loaded, version = cache.get(
-        (_NAME, model), lambda: _loaded(model, path, settings), weights.size(path), imports=ENGINES[_NAME].imports
-    )
+    find, load_from = partial(locate, model, settings, fetch=True), partial(_loaded, model, settings)
+    loaded, version = cache.get_located((_NAME, model), find, load_from, ENGINES[_NAME].imports)
     return Timestamped(loaded, version)
 
 
@@ -145,7 +144,7 @@ def locate(model: str, settings: Settings, *, fetch: bool) -> Path:
     return weights.openai_file(_NAME, model, settings, fetch=fetch)
 
 
-def _loaded(model: str, path: Path, settings: Settings) -> tuple[Any, str]:
+def _loaded(model: str, settings: Settings, path: Path) -> tuple[Any, str]:
     import whisper_timestamped
 
     # By its own name a model brings the table of attention heads that follow the words in time; a file alone has none.

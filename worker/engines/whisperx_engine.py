@@ -3,6 +3,7 @@ if asked, who spoke it."""
 
 import logging
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -144,13 +145,8 @@ class WhisperX:
 
 def load(model: str, settings: Settings, cache: ModelCache) -> WhisperX:
     """A model by its registered name, or one of Whisper's sizes, fetched from its hub the first time."""
-    path = locate(
-        model, settings, fetch=True
-    )  # before torch is imported, so that a model that is not here is said at once
-    _keep_quiet()
-    loaded, version = cache.get(
-        (_NAME, model), lambda: _loaded(model, path, settings), weights.size(path), imports=_LIBRARY
-    )
+    find, load_from = partial(locate, model, settings, fetch=True), partial(_loaded, model, settings)
+    loaded, version = cache.get_located((_NAME, model), find, load_from, _LIBRARY)
     return WhisperX(loaded, version, settings, cache)
 
 
@@ -159,10 +155,10 @@ def locate(model: str, settings: Settings, *, fetch: bool) -> Path:
     return weights.ctranslate2_folder(_NAME, model, settings, fetch=fetch)
 
 
-def _loaded(model: str, path: Path, settings: Settings) -> tuple[Any, str]:
+def _loaded(model: str, settings: Settings, path: Path) -> tuple[Any, str]:
     from whisperx.asr import load_model
 
-    _keep_lightning_quiet()
+    _keep_quiet()
     on = hardware.torch_device(settings)
     try:
         pipeline = load_model(
@@ -181,6 +177,7 @@ def _load_aligner(language: str, name: str | None, on: str) -> tuple[Any, Any]:
     """What is in the cache is not asked of the hub, whose library would try for long on a machine without a network."""
     from whisperx.alignment import load_align_model
 
+    _keep_quiet()
     try:
         found: tuple[Any, Any] = load_align_model(language, on, model_name=name, model_cache_only=True)
     except ValueError:
@@ -194,7 +191,6 @@ def fetch_aligner(language: str, settings: Settings) -> None:
     """Bring the alignment model of a language, and what splits its sentences, to this machine. Raises ModelUnavailable."""
     import nltk
 
-    _keep_quiet()
     name = settings.align_models_by_language.get(language)
     try:
         _load_aligner(language, name, "cpu")
@@ -209,7 +205,6 @@ def fetch_aligner(language: str, settings: Settings) -> None:
 
 def fetch_diarizer(settings: Settings) -> None:
     """Bring the diarization pipeline and its models to this machine. Raises ModelUnavailable."""
-    _keep_quiet()
     try:
         _load_diarizer(settings.diarization_model, "cpu")
     except Exception as error:
@@ -222,17 +217,16 @@ def fetch_diarizer(settings: Settings) -> None:
 def _load_diarizer(name: str | None, on: str) -> Any:
     from whisperx.diarize import DiarizationPipeline
 
-    _keep_lightning_quiet()
+    _keep_quiet()
     return DiarizationPipeline(name, device=on)
 
 
 def _keep_quiet() -> None:
-    """WhisperX logs the text of segments that it cannot align."""
+    """WhisperX logs the text of segments that it cannot align; Lightning advises, at each load, to upgrade checkpoints.
+
+    Both set their own levels when they are imported, so: after that, and before they do anything.
+    """
     from whisperx.log_utils import setup_logging
 
     setup_logging(level="error")
-
-
-def _keep_lightning_quiet() -> None:
-    """At each load it advises to upgrade checkpoints that are not ours. It sets its own level when it is imported, so: after."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

@@ -32,6 +32,7 @@ from steno.jobs.errors import EngineFailed, EngineOutOfMemory, JobError
 from steno.jobs.options import Options
 from steno.parent import die_with_parent
 from steno.transcript.model import share, tidy
+from steno.transcript.spread import with_words
 from worker.audio import Audio
 from worker.engines import load_engine, versions
 from worker.model_cache import ModelCache
@@ -56,10 +57,12 @@ def listen(job: dict[str, Any], cache: ModelCache, emit: Emit) -> None:
     engine = load_engine(options.engine, options.model, settings, cache)
     stage("decoding")
     heard = engine.transcribe(audio, options, report)
+    written = "en" if options.task == "translate" else heard.language
     number, last = 0, 0.0
     for segment in heard.segments:
         if segment.text:
-            kept = tidy(segment, id=number, after=last, duration=audio.duration)
+            whole = with_words(segment, written) if options.word_timestamps else segment
+            kept = tidy(whole, id=number, after=last, duration=audio.duration)
             number, last = number + 1, kept.end
             emit({"event": "segment", "segment": asdict(kept)})
             if heard.is_live:

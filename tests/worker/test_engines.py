@@ -21,6 +21,7 @@ from steno.transcript.model import faults
 from tests.hearing import events_of, hear, plain
 from worker.audio import Audio
 from worker.engines import load_engine
+from worker.engines.base import Hearing
 from worker.model_cache import ModelCache
 
 EXACT = sorted(path.name for path in DATA.glob("exact-*"))
@@ -158,6 +159,26 @@ def test_without_words_there_are_segments_only(models: ModelCache, truth: dict[s
         assert all(segment.words == () and segment.confidence for segment in heard.segments)
         assert faults(heard) == []
         assert len(heard.text.split()) >= 8
+
+
+def test_words_that_an_engine_lost_have_times_all_the_same(models: ModelCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As whisper-timestamped does now and then: a segment with text, and no words."""
+    engine: Any = load_engine("faster-whisper", MODEL, models.settings, models)
+    original = engine.transcribe
+
+    def lose(*asked: Any) -> Hearing:
+        heard: Hearing = original(*asked)
+        return replace(heard, segments=(replace(segment, words=()) for segment in heard.segments))
+
+    monkeypatch.setattr(engine, "transcribe", lose)
+    monkeypatch.setattr("worker.horse.load_engine", lambda *asked: engine)
+    heard = hear(models, DATA / "exact-fr-5.flac", WHISPER)
+    words = [word for segment in heard.segments for word in segment.words]
+    assert [word.text for word in words] == heard.text.split()
+    assert all(word.estimated and word.end > word.start for word in words)
+    assert faults(heard) == []
+    without = hear(models, DATA / "exact-fr-5.flac", replace(WHISPER, word_timestamps=False))
+    assert all(segment.words == () for segment in without.segments)
 
 
 def test_a_long_recording_is_heard_in_pieces_with_its_own_times(

@@ -1,0 +1,283 @@
+"""The faults: each does its damage, lets it last, undoes what would not undo itself, and says what it did."""
+
+import contextlib
+import os
+import random
+import signal
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from redis.exceptions import RedisError
+
+from chaos import recovery
+from chaos.book import Book
+from chaos.recovery import Measures
+from chaos.service import Service, held_by
+
+_HELD_SECONDS: Final = 10.0
+_BACK_SECONDS: Final = 60.0
+_CONFIGURE_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long things last, in seconds: the calm between faults and a halt (at least, at most), a worker's halt, an outage.
+
+    A worker is halted for longer than others wait for it (STENO_WORKER_TTL), the network for longer than a socket's patience.
+    """
+
+    calm: tuple[float, float]
+    halt: tuple[float, float]
+    long_halt: float
+    network: float
+    together: float
+    """The share of strikes in which a second fault comes at the same time, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a fault works on. `measures` is None when another fault strikes at the same time: then no time is taken."""
+
+    service: Service
+    book: Book
+    dice: random.Random
+    pace: Pace
+    measures: Measures | None
+
+    def halt(self) -> float:
+        """Let the damage last; the seconds it lasted."""
+        seconds = self.dice.uniform(*self.pace.halt)
+        time.sleep(seconds)
+        return seconds
+
+    def measure(self, name: str, seconds: float | None) -> str:
+        """Keep a sample, and put it in words."""
+        if self.measures is None:
+            return ""
+        if seconds is not None:
+            self.measures.add(name, seconds)
+        return f"; {name}: {'not in time' if seconds is None else f'{seconds:.2f} s'}"
+
+
+class Fault(ABC):
+    """One way in which things go wrong."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def strike(self, scene: Scene) -> str:
+        """Returns when the damage is undone, with what it was."""
+
+
+def signalled(scene: Scene, kind: str, number: signal.Signals) -> int | None:
+    """Send a signal to a random live process of the kind; its pid, None if there was none."""
+    pids = scene.service.pids(kind)
+    if not pids:
+        return None
+    pid = scene.dice.choice(pids)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+    return pid
+
+
+class Kill(Fault):
+    """SIGKILL of one process."""
+
+    kind: ClassVar[str]
+
+    def strike(self, scene: Scene) -> str:
+        return f"SIGKILL of {self.kind} {signalled(scene, self.kind, signal.SIGKILL)}"
+
+
+class Halt(Fault):
+    """SIGSTOP of one process, and SIGCONT after a while."""
+
+    kind: ClassVar[str]
+
+    def strike(self, scene: Scene) -> str:
+        pid = signalled(scene, self.kind, signal.SIGSTOP)
+        seconds = scene.halt()
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        return f"SIGSTOP of {self.kind} {pid} for {seconds:.1f} s"
+
+
+class ApiKill(Kill):
+    name, kind = "api-kill", "api"
+
+
+class ApiHalt(Halt):
+    name, kind = "api-halt", "api"
+
+
+class EngineKill(Kill):
+    name, kind = "engine-kill", "engine"
+
+
+class EngineHalt(Halt):
+    name, kind = "engine-halt", "engine"
+
+
+class RedisHalt(Halt):
+    name, kind = "redis-halt", "redis"
+
+
+class WorkerKill(Fault):
+    """SIGKILL of a worker in the middle of a job; another must take that job up."""
+
+    name = "worker-kill"
+
+    def strike(self, scene: Scene) -> str:
+        victim: list[tuple[int, str]] = []
+
+        def found() -> bool:
+            pids = scene.service.pids("worker")
+            scene.dice.shuffle(pids)
+            victim.extend((pid, job) for pid in pids if (job := held_by(scene.service.redis, pid)))
+            return bool(victim)
+
+        if recovery.until(found, _HELD_SECONDS) is None:
+            return f"SIGKILL of idle worker {signalled(scene, 'worker', signal.SIGKILL)}"
+        pid, job_id = victim[0]
+        os.kill(pid, signal.SIGKILL)
+        told = f"SIGKILL of worker {pid} with job {job_id}"
+        if scene.measures is None:
+            return told
+        try:
+            before = recovery.attempts(scene.service, job_id)
+        except RedisError:
+            return told
+        if before is None:
+            return f"{told}, which was over by then"
+        return told + scene.measure(recovery.RUNNING, recovery.runs_again(scene.service, job_id, before, _BACK_SECONDS))
+
+
+class WorkerHalt(Fault):
+    """SIGSTOP of a worker until others think it dead and run its job; then it wakes and goes on with it."""
+
+    name = "worker-halt"
+
+    def strike(self, scene: Scene) -> str:
+        pid = signalled(scene, "worker", signal.SIGSTOP)
+        time.sleep(scene.pace.long_halt)
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        return f"SIGSTOP of worker {pid} for {scene.pace.long_halt:.0f} s"
+
+
+class RedisKill(Fault):
+    """SIGKILL of Redis, which comes back with its append-only file."""
+
+    name = "redis-kill"
+
+    def strike(self, scene: Scene) -> str:
+        return f"SIGKILL of Redis {signalled(scene, 'redis', signal.SIGKILL)}" + _redis_back(scene)
+
+
+class RedisEmpty(Fault):
+    """Redis is killed and comes back without anything it knew."""
+
+    name = "redis-empty"
+
+    def strike(self, scene: Scene) -> str:
+        scene.service.empty_redis()
+        return "Redis restarted empty" + _redis_back(scene)
+
+
+class RedisMemory(Fault):
+    """Redis refuses every write for want of memory."""
+
+    name = "redis-memory"
+
+    def strike(self, scene: Scene) -> str:
+        _configure(scene.service, "maxmemory", 1)
+        seconds = scene.halt()
+        _configure(scene.service, "maxmemory", 0)
+        return f"Redis out of memory for {seconds:.1f} s"
+
+
+class NetworkSilent(Fault):
+    """The network to Redis drops everything."""
+
+    name = "network-silent"
+
+    def strike(self, scene: Scene) -> str:
+        proxy = scene.service.proxy
+        proxy.silence()
+        time.sleep(scene.pace.network)
+        if half := scene.dice.random() < 0.5:
+            proxy.cut()  # what was between forgot the connections meanwhile
+        proxy.speak()
+        told = f"no packet to Redis for {scene.pace.network:.0f} s{', then a cut' if half else ''}"
+        return told + _serving(scene, recovery.HEALED)
+
+
+class NetworkDeaf(Fault):
+    """Redis does what it is asked, and its answers never arrive."""
+
+    name = "network-deaf"
+
+    def strike(self, scene: Scene) -> str:
+        proxy = scene.service.proxy
+        proxy.silence(answers_only=True)
+        seconds = scene.halt()
+        proxy.cut()
+        proxy.speak()
+        return f"no answer of Redis arrived for {seconds:.1f} s, then a cut"
+
+
+class NetworkCut(Fault):
+    """Every connection to Redis breaks at once."""
+
+    name = "network-cut"
+
+    def strike(self, scene: Scene) -> str:
+        scene.service.proxy.cut()
+        return "all connections to Redis cut"
+
+
+class PowerCut(Fault):
+    """Every process dies at the same moment."""
+
+    name = "power-cut"
+
+    def strike(self, scene: Scene) -> str:
+        kinds = ("redis", "engine", "worker", "api")
+        pids = [pid for kind in kinds for pid in scene.service.pids(kind)]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return f"SIGKILL of all {len(pids)} processes"
+
+
+def _redis_back(scene: Scene) -> str:
+    if scene.measures is None:
+        return ""
+    if recovery.until(lambda: recovery.redis_answers(scene.service), _BACK_SECONDS) is None:
+        return "; Redis did not come back"
+    return _serving(scene, recovery.SERVING) + scene.measure(
+        recovery.READY, recovery.serves(scene.service, "/ready", _BACK_SECONDS)
+    )
+
+
+def _serving(scene: Scene, measure: str) -> str:
+    job_id = scene.book.any_job(scene.dice)
+    if scene.measures is None or job_id is None:
+        return ""
+    return scene.measure(measure, recovery.serves(scene.service, f"/status/{job_id}", _BACK_SECONDS))
+
+
+def _configure(service: Service, name: str, value: int) -> None:
+    """Set it, even if Redis is away just now: a Redis that starts anew has its own default again."""
+
+    def done() -> bool:
+        try:
+            return bool(service.redis.config_set(name, value))
+        except RedisError:
+            return False
+
+    recovery.until(done, _CONFIGURE_SECONDS)

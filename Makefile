@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENGINES := .venv-engines
 SPEC ?= api/tests/test_api.py
+N ?= 2000
+MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-engines check contract bench docs lock clean
+.PHONY: help install demo test test-engines check contract bench chaos soak docs lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,6 +44,12 @@ contract: install ## The specification's own tests, or another file of them: mak
 
 bench: install $(ENGINES)/.installed ## Every benchmark, one JSON object a line
 	$(BIN)/python -m benchmarks
+
+chaos: install ## Faults without end while N jobs are done: make chaos N=2000
+	$(BIN)/python -m chaos --jobs $(N)
+
+soak: install ## Mixed work for MINUTES; does memory or anything else grow?
+	$(BIN)/python -m chaos.soak --minutes $(MINUTES)
 
 docs: install ## Write the tables of docs from the code
 	$(BIN)/python scripts/write_docs.py

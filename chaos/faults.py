@@ -23,14 +23,16 @@ _CONFIGURE_SECONDS: Final = 30.0
 
 @dataclass(frozen=True)
 class Pace:
-    """How long things last, in seconds: the calm between faults and a halt (at least, at most), a worker's halt, an outage.
+    """How long things last, in seconds: the calm between faults and a halt are between two bounds.
 
-    A worker is halted for longer than others wait for it (STENO_WORKER_TTL), the network for longer than a socket's patience.
+    A worker is halted for longer than others wait for it (STENO_WORKER_TTL), an engine for longer than an attempt may take,
+    and the network is silent for longer than a socket's patience.
     """
 
     calm: tuple[float, float]
     halt: tuple[float, float]
-    long_halt: float
+    worker_halt: float
+    engine_halt: float
     network: float
     together: float
     """The share of strikes in which a second fault comes at the same time, 0 to 1."""
@@ -96,9 +98,13 @@ class Halt(Fault):
 
     kind: ClassVar[str]
 
+    def length(self, scene: Scene) -> float:
+        """In seconds."""
+        return scene.dice.uniform(*scene.pace.halt)
+
     def strike(self, scene: Scene) -> str:
         pid = signalled(scene, self.kind, signal.SIGSTOP)
-        seconds = scene.halt()
+        time.sleep(seconds := self.length(scene))
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
@@ -118,7 +124,12 @@ class EngineKill(Kill):
 
 
 class EngineHalt(Halt):
+    """A halt; now and then for longer than an attempt may take, so that the worker kills the engine and tries again."""
+
     name, kind = "engine-halt", "engine"
+
+    def length(self, scene: Scene) -> float:
+        return scene.pace.engine_halt if scene.dice.random() < 0.5 else super().length(scene)
 
 
 class RedisHalt(Halt):
@@ -155,18 +166,13 @@ class WorkerKill(Fault):
         return told + scene.measure(recovery.RUNNING, recovery.runs_again(scene.service, job_id, before, _BACK_SECONDS))
 
 
-class WorkerHalt(Fault):
-    """SIGSTOP of a worker until others think it dead and run its job; then it wakes and goes on with it."""
+class WorkerHalt(Halt):
+    """A halt until others think the worker dead and run its job; then it wakes and goes on with it."""
 
-    name = "worker-halt"
+    name, kind = "worker-halt", "worker"
 
-    def strike(self, scene: Scene) -> str:
-        pid = signalled(scene, "worker", signal.SIGSTOP)
-        time.sleep(scene.pace.long_halt)
-        if pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-        return f"SIGSTOP of worker {pid} for {scene.pace.long_halt:.0f} s"
+    def length(self, scene: Scene) -> float:
+        return scene.pace.worker_halt
 
 
 class RedisKill(Fault):

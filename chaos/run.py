@@ -21,10 +21,10 @@ from chaos.report import Report
 from chaos.service import Service
 from chaos.verify import Findings
 
-FULL: Final = Pace(calm=(1.0, 4.0), halt=(2.0, 12.0), long_halt=35.0, network=30.0, together=0.3)
-SHORT: Final = Pace(calm=(0.2, 0.8), halt=(0.5, 2.0), long_halt=5.0, network=6.0, together=0.2)
-_SHORT_SETTINGS: Final = {"STENO_WORKER_TTL": "2", "STENO_TIME_LIMIT_BASE": "10"}
-_FULL_SETTINGS: Final = {"STENO_TIME_LIMIT_BASE": "20"}
+FULL: Final = Pace(calm=(1.0, 4.0), halt=(2.0, 12.0), worker_halt=35.0, engine_halt=35.0, network=30.0, together=0.3)
+SHORT: Final = Pace(calm=(0.2, 0.8), halt=(0.5, 2.0), worker_halt=5.0, engine_halt=9.0, network=6.0, together=0.2)
+_FULL_SETTINGS: Final = {"STENO_TIME_LIMIT_BASE": "20", "STENO_TIME_LIMIT_FACTOR": "1"}
+_SHORT_SETTINGS: Final = {"STENO_WORKER_TTL": "2", "STENO_TIME_LIMIT_BASE": "6", "STENO_TIME_LIMIT_FACTOR": "0.3"}
 _DISK_BYTES: Final = 96 << 20
 _JOB_BYTES: Final = 200 << 10
 """Room on the disk: for Redis and what is left over, and for each job."""

@@ -79,7 +79,7 @@ class Service:
         if kind == "worker":
             return workers
         if kind == "engine":
-            return [engine for worker in workers for engine in _engines(worker)]
+            return [engine for worker in workers for engine in engines_of(worker)]
         return [c.process.pid for c in self.stack.children if c.name == "api" and c.alive and c.process]
 
     def set_clock(self, ahead: float) -> None:
@@ -154,7 +154,8 @@ class Service:
         self.redis_back = time.monotonic()
 
 
-def _engines(worker: int) -> list[int]:
+def engines_of(worker: int) -> list[int]:
+    """The engine processes of a worker process; for a moment after its start it has another child, which asks for versions."""
     with contextlib.suppress(psutil.Error):
         return [child.pid for child in psutil.Process(worker).children() if "worker.horse" in child.cmdline()]
     return []

@@ -4,6 +4,7 @@ import json
 import random
 import re
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -52,6 +53,8 @@ class Book:
         self._accepted: dict[str, Accepted] = {}
         self._open: dict[str, Accepted] = {}
         self._complaints: list[str] = []
+        self.answers: Counter[int] = Counter()
+        """HTTP statuses that uploads were answered with."""
         self.uploads: dict[str, Recording] = {}
         """Every upload that was begun, by its file name."""
         self.enough = threading.Event()
@@ -66,6 +69,10 @@ class Book:
             if accepted.job_id in self._accepted:
                 self._complaints.append(f"job {accepted.job_id} was given to two uploads")
             self._accepted[accepted.job_id] = self._open[accepted.job_id] = accepted
+
+    def answered(self, status: int) -> None:
+        with self._lock:
+            self.answers[status] += 1
 
     def over(self, job_id: str) -> None:
         """Its client saw it finished, failed or canceled; what it says is looked at when all is over."""

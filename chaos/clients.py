@@ -61,9 +61,11 @@ class Client(threading.Thread):
     def _post(self, http: httpx.Client, filename: str, key: str, recording: Recording) -> httpx.Response | None:
         form: dict[str, Any] = {"files": {"file": (filename, recording.body)}, "data": self._fields}
         try:
-            return http.post("/transcribe", **form, headers={"Idempotency-Key": f'"{key}"'})
+            answer = http.post("/transcribe", **form, headers={"Idempotency-Key": f'"{key}"'})
         except httpx.HTTPError:
             return None
+        self._book.answered(answer.status_code)
+        return answer
 
     def _look(self, http: httpx.Client) -> None:
         for job_id in tuple(self._open):

@@ -13,13 +13,14 @@ _SHOWN: Final = 10
 
 @dataclass(frozen=True)
 class Report:
-    """`strikes` are by fault; `recovery` is in seconds; `complaints` are answers that no fault excuses."""
+    """`answers` are by HTTP status, `strikes` by fault, `recovery` in seconds; `complaints` are answers that no fault excuses."""
 
     seed: int
     seconds: float
     accepted: int
     findings: Findings
     complaints: list[str]
+    answers: Mapping[int, int]
     strikes: Mapping[str, int]
     recovery: Mapping[str, Mapping[str, float]]
     deliveries: int | None
@@ -59,6 +60,8 @@ class Report:
                 "seconds": round(self.seconds, 1),
                 **self.figures,
                 "twice_uploaded": self.findings.twice_uploaded,
+                "unforeseen": len(self.findings.unforeseen),
+                "upload_answers": dict(self.answers),
                 "webhook_deliveries": self.deliveries,
                 "recovery": self.recovery,
                 "strikes": dict(self.strikes),
@@ -70,6 +73,8 @@ class Report:
         """For reading, with the first sentences about whatever went wrong."""
         rows = [(name, str(value)) for name, value in self.figures.items()]
         rows.append(("uploads that became two jobs", str(self.findings.twice_uploaded)))
+        rows.append(("answers to uploads", ", ".join(f"{status}: {n}" for status, n in sorted(self.answers.items()))))
+        rows.append(("unforeseen errors in the log", str(len(self.findings.unforeseen))))
         if self.deliveries is not None:
             rows.append(("webhook deliveries", str(self.deliveries)))
         for name, of in self.recovery.items():
@@ -87,5 +92,6 @@ class Report:
         kinds = {
             "LOST": found.lost, "FAILED": found.failed, "WRONG WORDS": found.wrong_words, "DOUBLED": found.doubled,
             "LEFT OVER": found.leftovers, "WRONG ANSWER": self.complaints,
+            "UNFORESEEN": found.unforeseen,
         }  # fmt: skip
         return [f"{kind}: {sentence}" for kind, told in kinds.items() for sentence in told[:_SHOWN]]

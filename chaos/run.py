@@ -92,6 +92,7 @@ def run(plan: Plan, folder: Path, tell: Tell) -> Report:
             tell(f"calm; {len(book.still_open())} of {len(book.accepted)} accepted jobs are not over yet")
             _look(plan, service, book, receiver, found)
         verify.look_for_processes(folder, found)
+        verify.look_at_log(folder, found)
     finally:
         disk.unmount()
     return Report(
@@ -100,6 +101,7 @@ def run(plan: Plan, folder: Path, tell: Tell) -> Report:
         len(book.accepted),
         found,
         book.complaints,
+        book.answers,
         deck.dealt,
         measures.summary(),
         receiver.deliveries if plan.webhooks else None,

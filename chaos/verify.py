@@ -1,6 +1,7 @@
 """What became of it all: every job by its own words, every folder by its files, every process by its mark."""
 
 import contextlib
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,6 +24,14 @@ _TIDY_SECONDS: Final = 60.0
 _HOURS: Final = 2 * 3600.0
 """By as much the clock is put forward for the sweep to see that rests of broken uploads are old."""
 _LOOK_SECONDS: Final = 0.2
+_UNFORESEEN: Final = (
+    "Exception in ASGI",
+    "unforeseen error",
+    "A beat failed",
+    "could not be looked after",
+    "exception raised",
+)
+_EXCEPTION: Final = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Full|Missing|Died)\b")
 _RECORDS: Final = {"request.json", "transcript.json", "webhook.json", "retention.json"}
 
 
@@ -38,6 +47,8 @@ class Findings:
     leftovers: list[str] = field(default_factory=list)
     unanswered: int = 0
     """Jobs whose client never heard that its upload was accepted."""
+    unforeseen: list[str] = field(default_factory=list)
+    """Errors in the log that nobody's code expected. They cost no job, or that job is among the others; still worth a look."""
     twice_uploaded: int = 0
     """Uploads that became two jobs, since the answer of the first was lost."""
 
@@ -123,6 +134,18 @@ def look_at_webhooks(receiver: Receiver, book: Book, found: Findings, seconds: f
         found.doubled += [f"webhook {name} had {len(bodies)} bodies" for name, bodies in ids.items() if len(bodies) > 1]
     if receiver.refused:
         found.wrong_words.append(f"{receiver.refused} webhooks had no good signature")
+
+
+def look_at_log(folder: Path, found: Findings) -> None:
+    """Where a process said that it met what it did not foresee, and the exception that it was."""
+    saying = ""
+    with (folder / "log").open(errors="replace") as log:
+        for line in log:
+            if any(phrase in line for phrase in _UNFORESEEN):
+                saying = line.strip()
+            elif saying and _EXCEPTION.match(line):
+                found.unforeseen.append(f"{saying} - {line.strip()}")
+                saying = ""
 
 
 def look_for_processes(folder: Path, found: Findings) -> None:

@@ -131,7 +131,7 @@ def test_a_leak_is_told_from_noise() -> None:
 
 
 def _report(findings: Findings, keys_kept: bool = False) -> Report:
-    return Report(1, 1.0, 3, findings, [], {"api-kill": 1}, {}, None, keys_kept, "a disk")
+    return Report(1, 1.0, 3, findings, [], {200: 3}, {"api-kill": 1}, {}, None, keys_kept, "a disk")
 
 
 def _echo(server: socket.socket) -> None:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from chaos.mishaps import FAULTS
+from chaos.deck import FAULTS
 from chaos.report import Report
 from chaos.run import Plan, run
 

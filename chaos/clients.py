@@ -13,8 +13,10 @@ from chaos.service import ENGINE
 
 _PATIENCE: Final = 15.0
 _AGAIN_SECONDS: Final = 0.2
-_WINDOW: Final = 5
+_WINDOW: Final = 15
 """Jobs that a client leaves unfinished before it waits, so that faults hit jobs and not a long queue."""
+_PAUSE_SECONDS: Final = (0.0, 4.0)
+"""Between two uploads: less than two workers can do, so that uploads go on whatever the fault."""
 _OVER: Final = ("finished", "failed", "canceled")
 
 
@@ -38,8 +40,7 @@ class Client(threading.Thread):
                 self._look(http)
                 if len(self._open) < _WINDOW:
                     self._upload(http, self._dice.choice(self._choice))
-                else:
-                    time.sleep(_AGAIN_SECONDS)
+                self._book.enough.wait(self._dice.uniform(*_PAUSE_SECONDS))
 
     def _upload(self, http: httpx.Client, recording: Recording) -> None:
         """The same request under the same key until it is accepted."""

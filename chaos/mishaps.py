@@ -1,4 +1,4 @@
-"""More faults: those of the disk, the clock, the queue and the clients."""
+"""Faults of the disk, the clock, the queue and the clients."""
 
 import contextlib
 import random
@@ -10,7 +10,6 @@ from typing import Final
 import httpx
 from redis.exceptions import RedisError
 
-from chaos import faults
 from chaos.book import recordings
 from chaos.faults import Fault, Scene
 from chaos.proxy import HOST
@@ -114,15 +113,3 @@ def _half_an_upload(port: int, dice: random.Random) -> None:
         time.sleep(dice.uniform(0, 0.2))
         if dice.random() < 0.5:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-
-
-FAULTS: Final[dict[str, Fault]] = {
-    fault.name: fault
-    for fault in (
-        faults.ApiKill(), faults.ApiHalt(), faults.WorkerKill(), faults.WorkerHalt(), faults.EngineKill(),
-        faults.EngineHalt(), faults.RedisKill(), faults.RedisHalt(), faults.RedisEmpty(), faults.RedisMemory(),
-        faults.NetworkSilent(), faults.NetworkDeaf(), faults.NetworkCut(), faults.PowerCut(), DiskFull(), ClockJump(),
-        SameJobTwice(), HangUp(), StreamDropped(),
-    )
-}  # fmt: skip
-"""All of them, by name."""

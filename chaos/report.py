@@ -25,14 +25,14 @@ class Report:
     recovery: Mapping[str, Mapping[str, float]]
     deliveries: int | None
     keys_kept: bool
-    """Whether an upload that became two jobs counts as doubled: the service promises to honour Idempotency-Key."""
+    """Whether an upload that became two jobs counts as duplicated: the service promises to honour Idempotency-Key."""
     disk: str
 
     @property
     def figures(self) -> dict[str, Any]:
         """What is counted; all but the first three lines must be zero."""
         found = self.findings
-        doubled = len(found.doubled) + (found.twice_uploaded if self.keys_kept else 0)
+        duplicated = len(found.duplicated) + (found.twice_uploaded if self.keys_kept else 0)
         return {
             "accepted": self.accepted,
             "finished": found.finished,
@@ -40,7 +40,7 @@ class Report:
             "lost": len(found.lost),
             "failed": len(found.failed),
             "wrong_words": len(found.wrong_words),
-            "doubled": doubled,
+            "duplicated": duplicated,
             "leftovers": len(found.leftovers),
             "wrong_answers": len(self.complaints),
         }
@@ -48,7 +48,7 @@ class Report:
     @property
     def ok(self) -> bool:
         figures = self.figures
-        bad = ("lost", "failed", "wrong_words", "doubled", "leftovers", "wrong_answers")
+        bad = ("lost", "failed", "wrong_words", "duplicated", "leftovers", "wrong_answers")
         return self.accepted > 0 and figures["finished"] == self.accepted and not any(figures[name] for name in bad)
 
     def line(self) -> str:
@@ -90,7 +90,7 @@ class Report:
     def _trouble(self) -> list[str]:
         found = self.findings
         kinds = {
-            "LOST": found.lost, "FAILED": found.failed, "WRONG WORDS": found.wrong_words, "DOUBLED": found.doubled,
+            "LOST": found.lost, "FAILED": found.failed, "WRONG WORDS": found.wrong_words, "DUPLICATED": found.duplicated,
             "LEFT OVER": found.leftovers, "WRONG ANSWER": self.complaints,
             "UNFORESEEN": found.unforeseen,
         }  # fmt: skip

@@ -3,7 +3,6 @@
 import random
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import Final
 from chaos import verify
 from chaos.book import Book, recordings
 from chaos.clients import Client, wait_for_all
+from chaos.deck import FAULTS, Deck
 from chaos.disk import Disk
 from chaos.faults import Pace, Scene
-from chaos.mishaps import FAULTS
 from chaos.receiver import SECRET, Receiver
 from chaos.recovery import Measures
 from chaos.report import Report
@@ -49,27 +48,6 @@ class Plan:
     @property
     def pace(self) -> Pace:
         return SHORT if self.short else FULL
-
-
-class Deck:
-    """Deals the faults in random order, each once before any comes again."""
-
-    def __init__(self, names: Sequence[str], dice: random.Random) -> None:
-        self._names = names
-        self._dice = dice
-        self._left: list[str] = []
-        self.dealt: Counter[str] = Counter()
-
-    def deal(self) -> str:
-        if not self._left:
-            self._left = self._dice.sample(self._names, len(self._names))
-        self.dealt[name := self._left.pop()] += 1
-        return name
-
-    @property
-    def through(self) -> bool:
-        """Whether each was dealt."""
-        return set(self.dealt) == set(self._names)
 
 
 def run(plan: Plan, folder: Path, tell: Tell) -> Report:

@@ -43,7 +43,7 @@ class Findings:
     lost: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     wrong_words: list[str] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)
+    duplicated: list[str] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
     unanswered: int = 0
     """Jobs whose client never heard that its upload was accepted."""
@@ -130,8 +130,8 @@ def look_at_webhooks(receiver: Receiver, book: Book, found: Findings, seconds: f
     found.lost += [f"{job_id}: no webhook" for job_id in accepted.keys() - told.keys()]
     for job_id, ids in told.items():
         if len(ids) > 1:
-            found.doubled.append(f"job {job_id} was told of under {len(ids)} ids")
-        found.doubled += [f"webhook {name} had {len(bodies)} bodies" for name, bodies in ids.items() if len(bodies) > 1]
+            found.duplicated.append(f"job {job_id} was told of under {len(ids)} ids")
+        found.duplicated += [f"webhook {name} had {len(bodies)} bodies" for name, bodies in ids.items() if len(bodies) > 1]
     if receiver.refused:
         found.wrong_words.append(f"{receiver.refused} webhooks had no good signature")
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from chaos.book import recordings
-from chaos.mishaps import FAULTS
+from chaos.deck import FAULTS
 from chaos.proxy import HOST, Proxy
 from chaos.receiver import SECRET, Receiver
 from chaos.report import Report
@@ -38,7 +38,7 @@ def test_every_fault_is_survived() -> None:
     assert told["strikes"].keys() == FAULTS.keys()
 
 
-@pytest.mark.parametrize("kind", ["lost", "failed", "wrong_words", "doubled", "leftovers"])
+@pytest.mark.parametrize("kind", ["lost", "failed", "wrong_words", "duplicated", "leftovers"])
 def test_a_report_with_trouble_is_no_success(kind: str) -> None:
     good = Findings(finished=3)
     assert _report(good).ok

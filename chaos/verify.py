@@ -131,7 +131,9 @@ def look_at_webhooks(receiver: Receiver, book: Book, found: Findings, seconds: f
     for job_id, ids in told.items():
         if len(ids) > 1:
             found.duplicated.append(f"job {job_id} was told of under {len(ids)} ids")
-        found.duplicated += [f"webhook {name} had {len(bodies)} bodies" for name, bodies in ids.items() if len(bodies) > 1]
+        found.duplicated += [
+            f"webhook {name} had {len(bodies)} bodies" for name, bodies in ids.items() if len(bodies) > 1
+        ]
     if receiver.refused:
         found.wrong_words.append(f"{receiver.refused} webhooks had no good signature")
 

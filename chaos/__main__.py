@@ -4,6 +4,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +20,7 @@ def main() -> int:
     terminal = os.fdopen(os.dup(2), "w", buffering=1)
     with (folder / "log").open("ab") as log:
         os.dup2(log.fileno(), 2)  # what the processes say goes to the log, by inheritance
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it ends its processes, too
     report: Report | None = None
     try:
         report = run(plan, folder, lambda line: print(line, file=terminal))

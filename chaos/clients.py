@@ -13,7 +13,7 @@ from chaos.service import ENGINE
 
 _PATIENCE: Final = 15.0
 _AGAIN_SECONDS: Final = 0.2
-_WINDOW: Final = 15
+_WINDOW: Final = 8
 """Jobs that a client leaves unfinished before it waits, so that faults hit jobs and not a long queue."""
 _PAUSE_SECONDS: Final = (0.0, 4.0)
 """Between two uploads: less than two workers can do, so that uploads go on whatever the fault."""

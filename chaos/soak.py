@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -45,6 +46,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="steno-soak-"))
     with (folder / "log").open("ab") as log:
         os.dup2(log.fileno(), 2)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     good = False
     try:
         good = _soak(folder, asked.minutes * 60, asked.seed)

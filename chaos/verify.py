@@ -32,7 +32,8 @@ _UNFORESEEN: Final = (
     "exception raised",
 )
 _EXCEPTION: Final = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Full|Missing|Died)\b")
-_RECORDS: Final = {"request.json", "transcript.json", "webhook.json", "retention.json"}
+_OUTCOMES: Final = {"transcript.json", "error.json", "canceled.json"}
+_RECORDS: Final = {"request.json", "webhook.json", "retention.json", *_OUTCOMES}
 
 
 @dataclass
@@ -86,7 +87,7 @@ def look_at_queue(found: Findings) -> None:
 def look_at_folders(service: Service, book: Book, found: Findings) -> None:
     """Each job's folder holds exactly its files; the rests of broken uploads are gone once they are old."""
     storage = LocalStorage(service.jobs)
-    _soon(lambda: all(storage.has(j, "transcript.json") for j in storage.job_ids() if storage.has(j, "request.json")))
+    _soon(lambda: all(outcomes(storage, job_id) for job_id in storage.job_ids() if storage.has(job_id, "request.json")))
     _make_old(service)
     _soon(lambda: all(storage.has(job_id, "request.json") for job_id in storage.job_ids()))
     accepted, jobs = book.accepted, Counter[str]()
@@ -97,13 +98,18 @@ def look_at_folders(service: Service, book: Book, found: Findings) -> None:
             found.leftovers.append(f"folder {job_id} has no request, only {sorted(names)}")
             continue
         jobs[request["filename"]] += 1
-        if names - _RECORDS != {request["audio"]} or not names >= {"request.json", "transcript.json"}:
+        if names - _RECORDS != {request["audio"]} or len(names & _OUTCOMES) != 1:
             found.leftovers.append(f"folder {job_id} holds {sorted(names)}")
         if job_id not in accepted:
             found.unanswered += 1
             _look_at_unanswered(storage, job_id, request["filename"], book, found)
     found.twice_uploaded = sum(count > 1 for count in jobs.values())
     found.lost += [f"{job_id}: no folder" for job_id in accepted.keys() - set(storage.job_ids())]
+
+
+def outcomes(storage: LocalStorage, job_id: str) -> set[str]:
+    """The records there are that say how a job ended."""
+    return {name for name in _OUTCOMES if storage.has(job_id, name)}
 
 
 def _look_at_unanswered(storage: LocalStorage, job_id: str, filename: str, book: Book, found: Findings) -> None:

@@ -34,7 +34,7 @@ _INTERVAL: Final = 10.0
 _DISK_BYTES: Final = 1 << 30
 _RETENTION_DAYS: Final = "0.001"
 """86 s: jobs go as fast as they come, so that what a service holds has reason to stay the same."""
-_WARM_SECONDS: Final = 300.0
+_WARM_SECONDS: Final = 600.0
 _SHOWN: Final = 10
 
 

@@ -87,7 +87,9 @@ def look_at_queue(found: Findings) -> None:
 def look_at_folders(service: Service, book: Book, found: Findings) -> None:
     """Each job's folder holds exactly its files; the rests of broken uploads are gone once they are old."""
     storage = LocalStorage(service.jobs)
-    _soon(lambda: all(_outcomes(storage, job_id) for job_id in storage.job_ids() if storage.has(job_id, "request.json")))
+    _soon(
+        lambda: all(_outcomes(storage, job_id) for job_id in storage.job_ids() if storage.has(job_id, "request.json"))
+    )
     _make_old(service)
     _soon(lambda: all(storage.has(job_id, "request.json") for job_id in storage.job_ids()))
     accepted, jobs = book.accepted, Counter[str]()

@@ -10,8 +10,9 @@ from steno.config import Settings, usable_cores
 
 CALM: Final = {
     "OMP_NUM_THREADS": str(usable_cores()),
-    # A thread that waits spins for microseconds, then sleeps. For 10 minutes of audio through whisperx on two cores: 19 s so, 31 s
-    # if it sleeps at once (OMP_WAIT_POLICY=passive); with both cores busy otherwise 36 s so, 103 s by the libraries' own way.
+    # A thread that waits spins for microseconds, then sleeps. For 10 minutes of audio through whisperx on two cores: 19 s
+    # so, 31 s if it sleeps at once (OMP_WAIT_POLICY=passive); with both cores busy otherwise 36 s so, 103 s by the
+    # libraries' own way.
     "GOMP_SPINCOUNT": "10000",
     "KMP_BLOCKTIME": "1",
     "PYANNOTE_METRICS_ENABLED": "0",  # its telemetry is on by default

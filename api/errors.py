@@ -91,6 +91,24 @@ class JobFailed(ApiError):
     status, code = 409, "job_failed"
 
 
+class NoCallback(ApiError):
+    """The job was submitted without a callback_url, so nobody is told of it."""
+
+    status, code = 404, "no_callback"
+
+
+class NothingToDeliver(ApiError):
+    """There is nothing to tell the callback URL yet; ask again when the job is over."""
+
+    status, code = 409, "nothing_to_deliver"
+
+
+class DeliveryUnderWay(ApiError):
+    """The callback URL is being told at this moment; look at the deliveries in half a minute."""
+
+    status, code = 409, "delivery_under_way"
+
+
 class QueueUnavailable(ApiError):
     """The job queue (Redis) cannot be reached; nothing was kept of this request, so send it again in a moment."""
 
@@ -106,7 +124,7 @@ class OutOfSpace(ApiError):
 
 API_ERRORS: tuple[type[ApiError], ...] = (
     UnsupportedFormat, NotAudio, FileTooLarge, EmptyFile, MalformedUpload, UploadTooSlow, InvalidField, JobNotFound,
-    FormatNotFound, NotFinished, JobFailed, QueueUnavailable, OutOfSpace,
+    FormatNotFound, NotFinished, JobFailed, NoCallback, NothingToDeliver, DeliveryUnderWay, QueueUnavailable, OutOfSpace,
 )  # fmt: skip
 
 

@@ -32,11 +32,20 @@ _LOOKUPS: Final = threading.BoundedSemaphore(64)
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")  # all of IPv6 that has been given out
 _6TO4: Final = ipaddress.IPv6Network("2002::/16")
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-_NOT_PUBLIC: Final = (
-    ipaddress.IPv4Network("100.64.0.0/10"),  # shared by a provider's customers; Alibaba's metadata service is in it
-    ipaddress.IPv4Network("168.63.129.16/32"),  # Azure's host, seen from its guests
-    ipaddress.IPv4Network("192.88.99.0/24"),  # once the relays of 6to4
+_NOT_PUBLIC: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "100.64.0.0/10",  # shared by a provider's customers; Alibaba's metadata service is in it
+            "168.63.129.16/32",  # Azure's host, seen from its guests
+            "192.0.0.0/24",  # protocols of IETF; Oracle's metadata service is in it. Python 3.11 knows only a part
+            "192.88.99.0/24",  # once the relays of 6to4
+            "2001::/23",  # protocols of IETF, Teredo among them
+            "3fff::/20",  # for documentation, too new for Python 3.11
+        ),
+    )
 )
+"""Beside what Python's ipaddress calls not global."""
 
 
 class UrlRefused(ValueError):
@@ -56,8 +65,8 @@ def is_public(address: Address) -> bool:
     carried = _carried(address)
     if carried is not None:
         return is_public(carried)
-    if isinstance(address, ipaddress.IPv6Address):
-        return address in _GLOBAL_UNICAST and address.is_global and not address.is_multicast
+    if isinstance(address, ipaddress.IPv6Address) and address not in _GLOBAL_UNICAST:
+        return False
     special = address.is_multicast or address.is_reserved or address.is_unspecified or address.is_link_local
     return address.is_global and not special and not any(address in network for network in _NOT_PUBLIC)
 
@@ -91,14 +100,15 @@ def check_url(url: str, networks: Iterable[Network] = ()) -> None:
         raise UrlRefused("This is not a URL; give one such as https://example.org/hook.") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise UrlRefused("The URL must begin with https:// or http:// and name a host.")
+    if parsed.port is not None and not 0 < parsed.port < 65536:
+        raise UrlRefused("The URL's port must be from 1 to 65535.")
     if parsed.userinfo:
         raise UrlRefused("The URL must not hold a user name or password; use a secret in its path or query.")
-    with contextlib.suppress(ValueError):
-        if not all(may_call(address, networks) for address in _literal(parsed.host)):
-            raise UrlRefused(
-                f"The URL's host '{parsed.host[:60]}' is a private, loopback or otherwise not public address, which this "
-                "server does not call."
-            )
+    if not all(may_call(address, networks) for address in _literal(parsed.host)):
+        raise UrlRefused(
+            f"The URL's host '{parsed.host[:60]}' is a private, loopback or otherwise not public address, which this "
+            "server does not call."
+        )
 
 
 def _literal(host: str) -> list[str]:

@@ -205,13 +205,13 @@ class Courier:
     async def _attempt(self, job_id: str, since: float, webhook: Webhook, event: Event) -> float | None:
         secrets, now = self._settings.webhook_secrets, self._clock()
         answer = await attempt(self._client, webhook.url, event, secrets, now, self._attempt_seconds)
-        with contextlib.suppress(RedisError):  # without Redis nobody else can have claimed it
-            if await self._due.overtaken(job_id, since):
-                log.warning("Webhook of job %s was taken over", job_id, extra={"action": "webhook_overtaken"})
-                return None
         event = event.after(answer.attempt, answer.retry_after, self._clock())
+        if await self._overtaken(job_id, since) or not await asyncio.to_thread(self._record, job_id, webhook, event):
+            log.warning(
+                "Webhook of job %s was taken over, or the job deleted", job_id, extra={"action": "webhook_overtaken"}
+            )
+            return None
         webhook = webhook.having(event)
-        await asyncio.to_thread(write, self._storage, job_id, webhook)
         log.info(
             "Webhook %s of job %s: attempt %d, %s. %s",
             event.id,
@@ -222,3 +222,15 @@ class Courier:
             extra={"action": f"webhook_{event.state}"},
         )
         return due_at(webhook.next) if webhook.next else None
+
+    async def _overtaken(self, job_id: str, since: float) -> bool:
+        with contextlib.suppress(RedisError):  # without Redis nobody else can have claimed it
+            return await self._due.overtaken(job_id, since)
+        return False
+
+    def _record(self, job_id: str, known: Webhook, event: Event) -> bool:
+        """Write the event down; False if somebody else wrote meanwhile, and so had the lease after us and is done."""
+        if read(self._storage, job_id) != known:
+            return False
+        write(self._storage, job_id, known.having(event))
+        return True

@@ -13,7 +13,7 @@ class Lane:
 
     limit: int
     busy: int = 0
-    seconds: float = 1.0
+    seconds: float = 0.1
     """What a delivery takes here, the latest counting most."""
     free_at: float = 0.0
     """When those told to come back will have been served."""
@@ -23,7 +23,7 @@ class Lane:
         if self.busy < self.limit:
             return None
         self.free_at = max(self.free_at, now) + self.seconds / self.limit
-        return now + min(max(self.free_at - now, 1.0), _LONGEST_WAIT)
+        return min(self.free_at, now + _LONGEST_WAIT)
 
     def leave(self, seconds: float) -> None:
         self.busy -= 1

@@ -1,6 +1,9 @@
 """What is told of a job, how it is signed, and when it is told again: without a socket and without waiting."""
 
 import json
+import re
+import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +92,25 @@ def test_the_signature_is_that_of_the_standards_own_example() -> None:
         ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",), "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}'
     )
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_the_code_in_the_docs_verifies() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()
+    with_library, with_python = re.findall(r"((?:^    import .*\n)(?:^(?:    .*)?\n)+)", page, re.MULTILINE)
+    new, old, body, now = new_secret(), new_secret(), b'{"a":1}', int(time.time())
+    headers = signed_headers((new, old), "msg_1", now, body)
+    library: dict[str, Any] = {}
+    exec(textwrap.dedent(with_library.replace("whsec_…", old)), library)
+    library["verify"](headers, body)
+    with pytest.raises(openai.InvalidWebhookSignatureError):
+        library["verify"](headers, body + b" ")
+    plain: dict[str, Any] = {}
+    exec(textwrap.dedent(with_python), plain)
+    plain["verify"](headers, body, old)
+    stale = signed_headers((new, old), "msg_1", now - 400, body)
+    for refused, secret in ((headers, new_secret()), (stale, old), ({**headers, "webhook-id": "msg_2"}, old)):
+        with pytest.raises(ValueError):
+            plain["verify"](refused, body, secret)
 
 
 def test_while_secrets_change_receivers_with_either_accept() -> None:

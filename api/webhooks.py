@@ -41,12 +41,10 @@ async def deliver_again(job_id: str, state: AppState) -> Deliveries:
     due, now = Due(state.redis), time.time()
     if not await due.hold(job_id, now):
         raise errors.DeliveryUnderWay
-    next_at = None
     try:
         webhook = await asyncio.to_thread(_again, state.storage, job_id, now)
-        next_at = now
     finally:
-        await due.finish(job_id, now, next_at)
+        await due.finish(job_id, now, now)  # a courier looks at it in any case: it may have been due before
     return _shown(job_id, webhook)
 
 

@@ -9,7 +9,8 @@ import contextlib
 import logging
 import threading
 import time
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 import httpx
 from redis.asyncio import Redis as AsyncRedis
@@ -23,7 +24,7 @@ from steno.storage import Storage
 from steno.webhooks.deliveries import Clock, Event, Webhook, due_at, note, read, write
 from steno.webhooks.due import Due
 from worker.delivery import ATTEMPT_SECONDS, MAX_ANSWER_BYTES, attempt
-from worker.lanes import Lanes
+from worker.lanes import Lanes, Ways
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ _REDIS_SECONDS: Final = 2.0
 _SOCKET_SECONDS: Final = 5.0
 _TROUBLE_SECONDS: Final = 60.0
 """After which a delivery is looked at again that failed on our own side: a full disk, a broken record."""
+_WAIT_SECONDS: Final = 60.0
+"""After which a delivery that waits for a place here may be claimed by whoever has one."""
 _FAREWELL_SECONDS: Final = 2.0
 """How long a courier that is told to stop waits for the receivers it is talking to."""
 _COMPLAINT_SECONDS: Final = 60.0
@@ -128,14 +131,19 @@ class Courier:
             return _REDIS_SECONDS
         self._redis_lost = False
         for job_id in claimed:
-            task = asyncio.create_task(self._handle(job_id, now))
-            self._tasks.add(task)
-            task.add_done_callback(self._done)
+            self._begin(self._handle(job_id, now))
         return _LOOK_SECONDS
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         self._wake.set()
+        while not self._stopping.is_set() and len(self._tasks) < PLACES and (waited := self._lanes.ready()):
+            self._begin(self._resume(*waited))
 
     async def _rest(self, seconds: float) -> None:
         """Until the time is over, a delivery ends, or the courier is to stop."""
@@ -163,11 +171,22 @@ class Courier:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
-    async def _handle(self, job_id: str, since: float) -> None:
+    async def _resume(self, job_id: str, ways: Ways) -> None:
+        """A job that waited, whose places are taken; its lease has to be taken, too, unless somebody else was faster."""
+        now = self._clock()
+        try:
+            if await self._due.hold(job_id, now):
+                await self._handle(job_id, now, entered=True)
+        except RedisError as error:  # it is still among those that are due
+            log.warning("Redis does not answer the courier: %s", error, extra={"action": "redis_lost"})
+        finally:
+            self._lanes.leave(ways)
+
+    async def _handle(self, job_id: str, since: float, entered: bool = False) -> None:
         """One claimed job, from its lease to the end of the lease."""
         next_at: float | None = since + _TROUBLE_SECONDS
         try:
-            next_at = await self._deliver(job_id, since)
+            next_at = await self._deliver(job_id, since, entered)
         except asyncio.CancelledError:
             next_at = self._clock()
         except FileNotFoundError:
@@ -179,7 +198,7 @@ class Courier:
         except RedisError as error:  # its lease runs out by itself
             log.warning("Redis does not answer the courier: %s", error, extra={"action": "redis_lost"})
 
-    async def _deliver(self, job_id: str, since: float) -> float | None:
+    async def _deliver(self, job_id: str, since: float, entered: bool) -> float | None:
         """Deliver what is due of one job. Returns when to look at it again; None for never."""
         webhook = await asyncio.to_thread(self._told, job_id, since)
         event = webhook.next if webhook else None
@@ -187,16 +206,17 @@ class Courier:
             return None
         if due_at(event) > since:
             return due_at(event)
+        if entered:
+            return await self._attempt(job_id, since, webhook, event)
         ways = {f"host {httpx.URL(webhook.url).host}": HOST_PLACES}
         if event.attempts:
             ways["retries"] = RETRY_PLACES
-        if (back_at := self._lanes.enter(ways, since)) is not None:
-            return back_at
-        begun = time.monotonic()
+        if not self._lanes.enter(job_id, ways):
+            return since + _WAIT_SECONDS
         try:
             return await self._attempt(job_id, since, webhook, event)
         finally:
-            self._lanes.leave(ways, self._clock(), time.monotonic() - begun)
+            self._lanes.leave(ways)
 
     def _told(self, job_id: str, now: float) -> Webhook | None:
         webhook = read(self._storage, job_id)

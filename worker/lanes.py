@@ -1,60 +1,49 @@
-"""How many deliveries may go one way at once, so that one slow receiver cannot fill every place."""
+"""How many deliveries may go one way at once, so that one slow receiver cannot fill every place; and who waits for a place."""
 
-from dataclasses import dataclass
+from collections import Counter
 from typing import Final
 
-_LONGEST_WAIT: Final = 60.0
-_MEMORY: Final = 0.3
+Ways = dict[str, int]
+"""The lanes that a delivery takes, by name, each with how many may be in it."""
 
-
-@dataclass
-class Lane:
-    """One way. Who finds it full is told when to come back: one after the other, at the pace that the lane has shown."""
-
-    limit: int
-    busy: int = 0
-    seconds: float = 0.1
-    """What a delivery takes here, the latest counting most."""
-    free_at: float = 0.0
-    """When those told to come back will have been served."""
-
-    def full(self, now: float) -> float | None:
-        """None if there is a place, else the moment to come back at."""
-        if self.busy < self.limit:
-            return None
-        self.free_at = max(self.free_at, now) + self.seconds / self.limit
-        return min(self.free_at, now + _LONGEST_WAIT)
-
-    def leave(self, seconds: float) -> None:
-        self.busy -= 1
-        self.seconds += _MEMORY * (seconds - self.seconds)
+MOST_WAITING: Final = 10_000
+"""More are not remembered; they come back by themselves when they are due again."""
 
 
 class Lanes:
-    """All ways, by name; those that nobody uses are forgotten."""
+    """Belongs to one event loop."""
 
     def __init__(self) -> None:
-        self._lanes: dict[str, Lane] = {}
+        self._busy: Counter[str] = Counter()
+        self._waiting: dict[str, dict[str, Ways]] = {}
+        """By the lane that was full, the jobs that wait for it, the first one first."""
 
-    def enter(self, ways: dict[str, int], now: float) -> float | None:
-        """Take a place in each way of these names and limits, or in none: then the moment to come back at."""
-        lanes = [self._lanes.setdefault(name, Lane(limit)) for name, limit in ways.items()]
-        full = [moment for lane in lanes if (moment := lane.full(now)) is not None]
-        if full:
-            self._forget(ways, now)
-            return max(full)
-        for lane in lanes:
-            lane.busy += 1
+    def enter(self, job_id: str, ways: Ways) -> bool:
+        """Take a place in every lane; False if one is full, where the job then waits until `ready` names it."""
+        full = next((name for name, limit in ways.items() if self._busy[name] >= limit), None)
+        if full is None:
+            self._busy.update(ways.keys())
+        elif sum(map(len, self._waiting.values())) < MOST_WAITING:
+            self._waiting.setdefault(full, {})[job_id] = ways
+        return full is None
+
+    def leave(self, ways: Ways) -> None:
+        """Give the places back."""
+        for name in ways:
+            self._busy[name] -= 1
+            if not self._busy[name]:
+                del self._busy[name]
+
+    def ready(self) -> tuple[str, Ways] | None:
+        """A job that waited and has its places now, if there is one."""
+        for name, jobs in list(self._waiting.items()):
+            while jobs:
+                job_id, ways = next(iter(jobs.items()))
+                if self._busy[name] >= ways[name]:
+                    break
+                del jobs[job_id]
+                if self.enter(job_id, ways):  # or it waits for another lane from now on
+                    return job_id, ways
+            if not jobs:
+                del self._waiting[name]
         return None
-
-    def leave(self, ways: dict[str, int], now: float, seconds: float) -> None:
-        """Give the places back after so many seconds."""
-        for name in ways:
-            self._lanes[name].leave(seconds)
-        self._forget(ways, now)
-
-    def _forget(self, ways: dict[str, int], now: float) -> None:
-        for name in ways:
-            lane = self._lanes[name]
-            if not lane.busy and lane.free_at <= now:
-                del self._lanes[name]

@@ -39,6 +39,7 @@ return claimed
 _HOLD: Final = """
 local holder = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if holder and tonumber(holder) > tonumber(ARGV[2]) then return 0 end
+redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
 return 1
 """

@@ -11,6 +11,7 @@ from fastapi_offline import FastAPIOffline
 from api.engines import router as engines
 from api.errors import install_error_handlers
 from api.handlers import polled, router
+from api.jobs import router as jobs
 from api.state import State
 from api.webhooks import router as webhooks
 from steno import __version__
@@ -39,6 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_error_handlers(app)
     app.include_router(polled)
     app.include_router(router)
+    app.include_router(jobs)
     app.include_router(engines)
     app.include_router(webhooks)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)

@@ -10,6 +10,7 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
+from api.outlook import Outlook
 from steno.config import Settings
 from steno.jobs.queue import JobQueue
 from steno.jobs.roster import OFFERED, Roster
@@ -27,6 +28,7 @@ class State:
         self.storage: Storage = LocalStorage(settings.upload_dir)
         self.queue = JobQueue(settings)
         self.roster = Roster(self.queue.redis)
+        self.outlook = Outlook(self.roster)
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncRedis] = weakref.WeakKeyDictionary()
         self._offered: frozenset[str] = frozenset()
         self._offered_until = 0.0

@@ -221,12 +221,6 @@ class _Guard(httpcore.AsyncNetworkBackend):
             raise httpx.ConnectError(f"The name {host} cannot be resolved.") from error
         return [address for address in found if may_call(address, self._networks)][:_TRIED_ADDRESSES]
 
-    async def connect_unix_socket(self, path: str, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
-        raise AddressRefused("Unix sockets are not called.")
-
-    async def sleep(self, seconds: float) -> None:
-        await self._plain.sleep(seconds)
-
 
 @contextlib.contextmanager
 def _as_httpx() -> Iterator[None]:

@@ -12,8 +12,9 @@ from typing import Final
 import httpx
 
 from steno import __version__
+from steno.jobs.record import iso_time
 from steno.outbound import AddressRefused, AnswerTooLong
-from steno.webhooks.deliveries import Attempt, Event, iso
+from steno.webhooks.deliveries import Attempt, Event
 from steno.webhooks.signing import signed_headers
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ async def attempt(
     except Exception as cause:  # noqa: BLE001 - whatever a hostile answer sets off is the receiver's failure
         error = error if status else _said(cause)
     took = int((time.monotonic() - begun) * 1000)
-    return Answer(Attempt(iso(now), status, error, took), retry_after)
+    return Answer(Attempt(iso_time(now), status, error, took), retry_after)
 
 
 async def _drain(response: httpx.Response) -> None:

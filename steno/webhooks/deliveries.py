@@ -8,16 +8,15 @@ import random
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from steno.config import Settings
-from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT
+from steno.jobs.record import OUTCOMES, REQUEST, Status, iso_time
 from steno.outbound import UrlRefused, check_url
 from steno.storage import Storage
 
 WEBHOOK: Final = "webhook.json"
-CANCELED: Final = "canceled.json"
 
 SCHEDULE: Final = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Seconds to wait before each attempt, as Standard Webhooks suggests: ten attempts over three days."""
@@ -25,9 +24,7 @@ JITTER: Final = 0.1
 """By which share a wait is lengthened or shortened, so that events that failed together do not come back together."""
 LONGEST_RETRY_AFTER: Final = 86_400.0
 
-_OUTCOMES: Final = {CANCELED: "canceled", TRANSCRIPT: "completed", ERROR: "failed"}
-"""In order of precedence, where a race left two."""
-_STATUSES: Final = {"canceled": "canceled", "completed": "finished", "failed": "failed"}
+_TYPES: Final = {Status.FINISHED: "completed", Status.FAILED: "failed", Status.CANCELED: "canceled"}
 _MAX_BODY: Final = 20_000
 _LONGEST_TEXT: Final = 1000
 _KEPT_ATTEMPTS: Final = 50
@@ -81,13 +78,13 @@ class Event:
         else:
             dice = random.random() if chance is None else chance  # noqa: S311 - spreads load, keeps no secret
             wait = SCHEDULE[tried] * (1 + JITTER * (2 * dice - 1))
-            next_at = iso(now + max(wait, min(retry_after or 0.0, LONGEST_RETRY_AFTER)))
+            next_at = iso_time(now + max(wait, min(retry_after or 0.0, LONGEST_RETRY_AFTER)))
         attempts = (*self.attempts, attempt)[-_KEPT_ATTEMPTS:]
         return replace(self, state=state, next_at=next_at, tried=tried, attempts=attempts)
 
     def again(self, now: float) -> "Event":
         """The event, due at once with the whole schedule before it."""
-        return replace(self, state="pending", next_at=iso(now), tried=0)
+        return replace(self, state="pending", next_at=iso_time(now), tried=0)
 
 
 @dataclass(frozen=True)
@@ -144,40 +141,50 @@ def _event(data: dict[str, Any]) -> Event:
     return Event(**{**data, "attempts": tuple(Attempt(**attempt) for attempt in data["attempts"])})
 
 
-def unheard(storage: Storage, job_id: str, webhook: Webhook) -> tuple[str, str] | None:
-    """The id and the outcome of an event that is still to be added; None while the job is not over, and once it was."""
-    name = next((name for name in _OUTCOMES if storage.has(job_id, name)), None)
-    request = storage.get(job_id, REQUEST) if name else None
-    if name is None or request is None:
+@dataclass(frozen=True)
+class Ending:
+    """How a job ended, and the id of the event that tells it; `at` is in Unix seconds."""
+
+    event_id: str
+    record: str
+    status: Status
+    at: float
+
+
+def unheard(storage: Storage, job_id: str, webhook: Webhook) -> Ending | None:
+    """An ending whose event is still to be added; None while the job is not over, and once it was."""
+    record = next((name for name in OUTCOMES if storage.has(job_id, name)), None)
+    request = storage.get(job_id, REQUEST) if record else None
+    if record is None or request is None:
         return None
+    ended, asked = storage.written_at(job_id, record), storage.written_at(job_id, REQUEST)
+    run = request.get("run", 0)
+    if ended is None or asked is None or (run and ended < asked):
+        return None  # a retry has written its request, and is about to remove how the earlier run ended
     # The same however often this is asked and by whom; another for a job that was retried by hand.
-    told = uuid.uuid5(uuid.NAMESPACE_URL, f"steno:{job_id}:{request.get('run', 0)}:{_OUTCOMES[name]}")
-    event_id = f"msg_{told.hex}"
-    return None if any(event.id == event_id for event in webhook.events) else (event_id, name)
+    told = uuid.uuid5(uuid.NAMESPACE_URL, f"steno:{job_id}:{run}:{_TYPES[OUTCOMES[record]]}")
+    ending = Ending(f"msg_{told.hex}", record, OUTCOMES[record], ended)
+    return None if any(event.id == ending.event_id for event in webhook.events) else ending
 
 
 def note(storage: Storage, job_id: str, webhook: Webhook, now: float) -> Webhook:
-    """The webhook with the job's outcome among its events, in storage before anybody is told. Raises StorageFull."""
+    """The webhook with the job's ending among its events, in storage before anybody is told. Raises StorageFull."""
     new = unheard(storage, job_id, webhook)
-    if new is None:
+    result, request = (storage.get(job_id, new.record), storage.get(job_id, REQUEST)) if new else (None, None)
+    if new is None or result is None or request is None:  # or retried or deleted between the looks
         return webhook
-    event_id, name = new
-    result = storage.get(job_id, name) or {}
-    request = storage.get(job_id, REQUEST) or {}
-    ended = result.get("canceled_at") or result.get("failed_at") or result.get("finished_at") or iso(now)
-    event = Event(event_id, f"transcription.{_OUTCOMES[name]}", ended, {}, next_at=iso(now))
-    event = _thin(event, _data(job_id, _OUTCOMES[name], request, result))
-    webhook = webhook.having(event)
+    event = Event(new.event_id, f"transcription.{_TYPES[new.status]}", iso_time(new.at), {}, next_at=iso_time(now))
+    webhook = webhook.having(_thin(event, _data(job_id, new.status, request, result)))
     write(storage, job_id, webhook)
     return webhook
 
 
-def _data(job_id: str, outcome: str, request: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+def _data(job_id: str, status: Status, request: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
     options = request.get("options", request)
-    failed = outcome == "failed"
+    failed = status is Status.FAILED
     return {
         "job_id": job_id,
-        "status": _STATUSES[outcome],
+        "status": status.value,
         "engine": options.get("engine"),
         "model": options.get("model"),
         "language": result.get("language") or options.get("language"),
@@ -206,11 +213,6 @@ def _thin(event: Event, data: dict[str, Any]) -> Event:
 def due_at(event: Event) -> float:
     """When a pending event is to be sent, in Unix seconds."""
     return datetime.fromisoformat(event.next_at).timestamp() if event.next_at else 0.0
-
-
-def iso(moment: float) -> str:
-    """Unix seconds as ISO 8601, UTC, to the millisecond."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 Clock = Callable[[], float]

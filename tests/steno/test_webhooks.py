@@ -14,11 +14,10 @@ from redis import Redis
 from conftest import MakeSettings
 from steno.config import SettingsError, load_settings
 from steno.jobs.options import Options
-from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, error_record
+from steno.jobs.record import CANCELED, ERROR, REQUEST, TRANSCRIPT, JobRequest, error_record, iso_time
 from steno.outbound import UrlRefused
 from steno.storage import LocalStorage
 from steno.webhooks.deliveries import (
-    CANCELED,
     LONGEST_RETRY_AFTER,
     SCHEDULE,
     WEBHOOK,
@@ -26,7 +25,6 @@ from steno.webhooks.deliveries import (
     Event,
     check_callback,
     due_at,
-    iso,
     note,
     plan,
     read,
@@ -51,7 +49,10 @@ def submitted(storage: LocalStorage, job_id: str = "job", **more: Any) -> str:
     upload = storage.create(job_id, "audio.wav")
     upload.commit()
     plan(storage, job_id, URL)
-    request = JobRequest(job_id, Options("whisperx", "small"), "talk.wav", "audio.wav", 4, "2026-01-01T00:00:00Z")
+    request = JobRequest(
+        job_id=job_id, options=Options("whisperx", "small"), filename="talk.wav", audio="audio.wav", size=4,
+        created_at="2026-01-01T00:00:00Z",
+    )  # fmt: skip
     storage.put(job_id, REQUEST, {**request.to_dict(), **more})
     return job_id
 
@@ -64,6 +65,10 @@ def noted(storage: LocalStorage, job_id: str, now: float = NOW) -> list[Event]:
     assert read(storage, job_id) == after
     assert note(storage, job_id, after, now + 99) == after
     return list(after.events)
+
+
+def ended(storage: LocalStorage, job_id: str, record: str) -> str:
+    return iso_time(storage.written_at(job_id, record) or 0.0)
 
 
 def verified(body: bytes, headers: dict[str, str], secret: str) -> None:
@@ -174,7 +179,7 @@ def test_a_finished_job_is_told_of_once_with_what_there_is_to_know(storage: Loca
     (event,) = noted(storage, job_id)
     assert json.loads(event.body()) == {
         "type": "transcription.completed",
-        "timestamp": iso(NOW),
+        "timestamp": ended(storage, job_id, TRANSCRIPT),
         "data": {
             "job_id": "job", "status": "finished", "engine": "whisperx", "model": "small", "language": "en", "duration": 4.0,
             "filename": "talk.wav", "created_at": "2026-01-01T00:00:00Z", "labels": ["a"], "metadata": {"case": "7"},
@@ -189,7 +194,7 @@ def test_a_failed_job_is_told_of_with_its_reason_and_moment(storage: LocalStorag
     record = error_record("audio_empty", "The recording holds no sound.", 2)
     storage.put(job_id, ERROR, record)
     (event,) = noted(storage, job_id)
-    assert (event.type, event.timestamp) == ("transcription.failed", record["failed_at"])
+    assert (event.type, event.timestamp) == ("transcription.failed", ended(storage, job_id, ERROR))
     assert (event.data["status"], event.data["error_code"]) == ("failed", "audio_empty")
     assert event.data["error"] == "The recording holds no sound."
 
@@ -199,7 +204,7 @@ def test_canceled_goes_before_whatever_else_came_of_it(storage: LocalStorage) ->
     storage.put(job_id, TRANSCRIPT, HEARD)
     storage.put(job_id, CANCELED, {"canceled_at": "2026-02-02T00:00:00Z"})
     (event,) = noted(storage, job_id)
-    assert (event.type, event.timestamp) == ("transcription.canceled", "2026-02-02T00:00:00Z")
+    assert (event.type, event.timestamp) == ("transcription.canceled", ended(storage, job_id, CANCELED))
 
 
 def test_the_id_depends_on_job_run_and_outcome_alone(storage: LocalStorage) -> None:
@@ -211,7 +216,9 @@ def test_the_id_depends_on_job_run_and_outcome_alone(storage: LocalStorage) -> N
     assert again.id == failed.id
     assert failed.id.startswith("msg_")
     request = storage.get(job_id, REQUEST)
-    storage.put(job_id, REQUEST, {**(request or {}), "run": 1})  # retried by hand, and failed again
+    storage.put(job_id, REQUEST, {**(request or {}), "run": 1})  # retried by hand
+    assert noted(storage, job_id, NOW + 7) == [again]  # how the first run ended is still there, and is no news
+    storage.put(job_id, ERROR, error_record("internal", "No.", 1))
     assert len({event.id for event in noted(storage, job_id, NOW + 9)}) == 2
 
 
@@ -225,7 +232,7 @@ def test_a_webhook_stays_thin_whatever_the_client_attached(storage: LocalStorage
 
 
 def test_it_is_tried_ten_times_on_the_standards_schedule() -> None:
-    event, now, waits = Event("msg_1", "t", iso(NOW), {}, next_at=iso(NOW)), NOW, []
+    event, now, waits = Event("msg_1", "t", iso_time(NOW), {}, next_at=iso_time(NOW)), NOW, []
     body = event.body()
     while event.state == "pending":
         now = due_at(event)
@@ -236,7 +243,7 @@ def test_it_is_tried_ten_times_on_the_standards_schedule() -> None:
 
 
 def test_waits_vary_by_a_tenth() -> None:
-    event = Event("msg_1", "t", iso(NOW), {}, next_at=iso(NOW), tried=1)
+    event = Event("msg_1", "t", iso_time(NOW), {}, next_at=iso_time(NOW), tried=1)
     waits = [due_at(event.after(FAILURE, None, NOW, chance)) - NOW for chance in (0, 1)]
     assert waits == pytest.approx([270, 330])
     by_chance = {event.after(FAILURE, None, NOW).next_at for _ in range(20)}
@@ -247,14 +254,14 @@ def test_waits_vary_by_a_tenth() -> None:
     ("asked", "wait"), [(None, 5), (2.0, 5), (120.0, 120), (10.0**9, LONGEST_RETRY_AFTER)], ids=str
 )
 def test_a_receiver_that_asks_for_patience_gets_it_within_reason(asked: float | None, wait: float) -> None:
-    event = Event("msg_1", "t", iso(NOW), {}, next_at=iso(NOW)).after(FAILURE, asked, NOW, chance=0.5)
+    event = Event("msg_1", "t", iso_time(NOW), {}, next_at=iso_time(NOW)).after(FAILURE, asked, NOW, chance=0.5)
     assert due_at(event) - NOW == wait
 
 
 def test_success_and_gone_end_it_and_by_hand_it_begins_anew() -> None:
-    event = Event("msg_1", "t", iso(NOW), {}, next_at=iso(NOW), tried=4)
+    event = Event("msg_1", "t", iso_time(NOW), {}, next_at=iso_time(NOW), tried=4)
     assert event.after(SUCCESS, None, NOW).state == "delivered"
-    gone = event.after(Attempt(iso(NOW), 410, "The receiver answered 410.", 1), None, NOW)
+    gone = event.after(Attempt(iso_time(NOW), 410, "The receiver answered 410.", 1), None, NOW)
     assert (gone.state, gone.next_at) == ("disabled", None)
     again = gone.again(NOW + 7)
     assert (again.id, again.state, due_at(again), again.tried) == ("msg_1", "pending", NOW + 7, 0)

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -15,90 +14,13 @@ import pytest
 from redis import Redis
 
 from conftest import MakeSettings
-from steno.config import Settings
-from steno.jobs.options import Options
-from steno.jobs.record import REQUEST, TRANSCRIPT, JobRequest
+from steno.jobs.record import TRANSCRIPT
 from steno.redis_server import RedisServer, free_port
-from steno.storage import LocalStorage
-from steno.webhooks.deliveries import Event, due_at, plan, read
+from steno.webhooks.deliveries import due_at
 from steno.webhooks.due import DUE, HELD, LEASE_SECONDS, announce
-from steno.webhooks.signing import new_secret
+from tests.office import SECRET, Office
 from tests.processes import eventually
-from tests.receivers import ENDLESS, ENDLESS_BODY, Heard, Receiver, receiving, says, silent
-from worker.courier import HOST_PLACES, Courier
-
-SECRET = new_secret()
-PATIENCE = 20.0
-"""Seconds an attempt may take where its receiver answers."""
-IMPATIENCE = 0.5
-"""And where it does not."""
-
-
-class Office:
-    """Jobs that are over, and couriers; all couriers are stopped at the end."""
-
-    def __init__(self, settings: Settings, redis: Redis) -> None:
-        self.settings = settings
-        self.redis = redis
-        self.storage = LocalStorage(settings.upload_dir)
-        self.late = 0.0
-        self.couriers: list[Courier] = []
-
-    def clock(self) -> float:
-        return time.time() + self.late
-
-    def over(self, url: str, job_id: str = "job") -> str:
-        upload = self.storage.create(job_id, "audio.wav")
-        upload.commit()
-        plan(self.storage, job_id, url)
-        request = JobRequest(job_id, Options("whisperx", "small"), "talk.wav", "audio.wav", 4, "2026-01-01T00:00:00Z")
-        self.storage.put(job_id, REQUEST, request.to_dict())
-        self.storage.put(job_id, TRANSCRIPT, {"language": "en", "duration": 4.0})
-        announce(self.storage, self.redis, job_id)
-        return job_id
-
-    def courier(self, settings: Settings | None = None, **more: Any) -> Courier:
-        chosen = {"clock": self.clock, "attempt_seconds": PATIENCE, **more}
-        self.couriers.append(Courier(settings or self.settings, self.storage, **chosen))
-        self.couriers[-1].start()
-        return self.couriers[-1]
-
-    def event(self, job_id: str = "job") -> Event | None:
-        webhook = read(self.storage, job_id)
-        return webhook.events[-1] if webhook and webhook.events else None
-
-    def attempts(self, job_id: str = "job") -> int:
-        event = self.event(job_id)
-        return len(event.attempts) if event else 0
-
-    def state(self, job_id: str = "job") -> str | None:
-        event = self.event(job_id)
-        return event.state if event else None
-
-    def tried(self, times: int = 1, job_id: str = "job") -> Event:
-        """The event once it was tried so often and the lease is given back."""
-        assert eventually(lambda: self.attempts(job_id) >= times and self.redis.zscore(HELD, job_id) is None)
-        event = self.event(job_id)
-        assert event is not None
-        return event
-
-
-@pytest.fixture
-def office(make_settings: MakeSettings, redis: Redis) -> Iterator[Office]:
-    made = Office(make_settings(webhook_secrets=(SECRET,), webhook_networks="127.0.0.0/8"), redis)
-    yield made
-    for courier in made.couriers:
-        courier.stop()
-
-
-def naming(*answers: Sequence[str]) -> Callable[[str, int], Any]:
-    """A name server that gives one answer after the other, the last one for ever."""
-    left = list(answers)
-
-    async def answer(host: str, port: int) -> Sequence[str]:
-        return left.pop(0) if len(left) > 1 else left[0]
-
-    return answer
+from tests.receivers import Heard, Receiver, receiving, says, silent
 
 
 def test_a_finished_job_is_told_of_signed_and_written_down(office: Office) -> None:
@@ -163,78 +85,6 @@ def test_a_busy_receiver_says_when_to_come_back(office: Office, date: bool) -> N
         office.over(receiver.url())
         office.courier()
         assert due_at(office.tried()) - time.time() == pytest.approx(600, abs=60)
-
-
-@pytest.mark.parametrize("host", ["127.0.0.2", "inside.example"])
-def test_redirects_are_failures_and_lead_nowhere(office: Office, host: str) -> None:
-    with receiving(says(200), "127.0.0.2") as inside, receiving(says(307, f"location: {inside.url(host)}")) as receiver:
-        office.over(receiver.url())
-        office.courier()
-        event = office.tried()
-    assert (event.state, event.attempts[0].status) == ("pending", 307)
-    assert event.attempts[0].error == "The receiver answered 307. Redirects are not followed."
-    assert not inside.heard
-
-
-@pytest.mark.parametrize("inside", ["127.0.0.1", "169.254.169.254", "10.0.0.1", "::1"])
-def test_a_name_that_leads_inside_is_not_called(office: Office, make_settings: MakeSettings, inside: str) -> None:
-    with receiving(says(200)) as receiver:
-        office.over(receiver.url("inside.example"))
-        office.courier(make_settings(webhook_secrets=(SECRET,)), resolver=naming([inside]))
-        event = office.tried()
-    assert not receiver.heard
-    assert (event.state, event.attempts[0].status) == ("pending", None)
-    assert str(event.attempts[0].error).startswith("inside.example has only private")
-
-
-def test_a_name_that_changes_its_mind_gains_nothing(office: Office, make_settings: MakeSettings) -> None:
-    """Its first answer is allowed, its second leads inside: the one that was checked is the one that is called."""
-    allowed = make_settings(webhook_secrets=(SECRET,), webhook_networks="127.0.0.2/32")
-    with receiving(says(500), "127.0.0.2") as meant, receiving(says(200), "127.0.0.1", meant.port) as inside:
-        office.over(meant.url("rebinding.example"))
-        office.courier(allowed, resolver=naming(["127.0.0.2"], ["127.0.0.1"]))
-        office.tried()
-        office.late = 100_000.0
-        event = office.tried(2)
-    assert [attempt.status for attempt in event.attempts] == [500, None]
-    assert (len(meant.heard), len(inside.heard)) == (1, 0)
-
-
-@pytest.mark.parametrize("kind", ["silence", *ENDLESS])
-def test_an_answer_without_end_is_a_failure_within_the_limit(office: Office, kind: str) -> None:
-    with receiving(silent if kind == "silence" else ENDLESS[kind]) as receiver, receiving(says(200)) as good:
-        office.over(receiver.url(), "hostile")
-        office.over(good.url(), "other")
-        office.courier(attempt_seconds=IMPATIENCE)
-        assert eventually(lambda: good.heard and office.attempts("hostile") > 0)
-        event = office.tried(job_id="hostile")
-    assert (event.state, event.attempts[0].status) == ("pending", None)
-    assert event.attempts[0].error is not None
-
-
-def test_a_body_without_end_does_not_unmake_a_success(office: Office) -> None:
-    with receiving(ENDLESS_BODY) as receiver:
-        office.over(receiver.url())
-        office.courier()
-        assert office.tried().state == "delivered"
-
-
-def test_nobody_there_is_a_failure(office: Office) -> None:
-    office.over(f"http://127.0.0.1:{free_port()}/")
-    office.courier()
-    assert str(office.tried().attempts[0].error).startswith("No connection to the receiver")
-
-
-def test_a_slow_receiver_fills_its_own_places_and_no_others(office: Office) -> None:
-    with receiving(silent) as slow, receiving(says(200), "127.0.0.2") as good:
-        for number in range(40):
-            office.over(slow.url(), f"slow-{number}")
-        for number in range(40):
-            office.over(good.url(), f"good-{number}")
-        office.courier(attempt_seconds=60.0)
-        assert eventually(lambda: len(good.heard) == 40)
-        assert slow.most_at_once == len(slow.heard) == HOST_PLACES
-    assert len(set(good.ids)) == 40
 
 
 def test_two_couriers_on_one_queue_deliver_once(office: Office) -> None:

@@ -11,14 +11,15 @@ from steno.jobs.options import Options
 from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, utc_now
 from steno.transcript import Transcript
 from worker import tasks
+from worker.progress import Progress
 
 HEARD = Transcript("", "en", None, 1.0, "pocketsphinx", "en-us")
 
 
-class LastTry(tasks.Progress):
+class LastTry(Progress):
     """A job on its last attempt."""
 
-    def begin(self) -> None:
+    def begin(self, options: Options) -> None:
         self.attempts = 3
 
 

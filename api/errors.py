@@ -122,6 +122,24 @@ class MoveRefused(ApiError):
     status, code = 409, "move_refused"
 
 
+class NoCallback(ApiError):
+    """The job was submitted without a callback_url, so nobody is told of it."""
+
+    status, code = 404, "no_callback"
+
+
+class NothingToDeliver(ApiError):
+    """There is nothing to tell the callback URL yet; ask again when the job is over."""
+
+    status, code = 409, "nothing_to_deliver"
+
+
+class DeliveryUnderWay(ApiError):
+    """The callback URL is being told at this moment; look at the deliveries in half a minute."""
+
+    status, code = 409, "delivery_under_way"
+
+
 class QueueUnavailable(ApiError):
     """The job queue (Redis) cannot be reached; nothing was kept of this request, so send it again in a moment."""
 
@@ -138,7 +156,7 @@ class OutOfSpace(ApiError):
 API_ERRORS: tuple[type[ApiError], ...] = (
     UnsupportedFormat, NotAudio, FileTooLarge, EmptyFile, MalformedUpload, BadIdempotencyKey, UploadTooSlow, InvalidField,
     KeyReused, RequestInProgress, JobNotFound, FormatNotFound, NotFinished, JobFailed, JobCanceled, MoveRefused,
-    QueueUnavailable, OutOfSpace,
+    NoCallback, NothingToDeliver, DeliveryUnderWay, QueueUnavailable, OutOfSpace,
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from api.errors import install_error_handlers
 from api.handlers import polled, router
 from api.jobs import router as jobs
 from api.state import State
+from api.webhooks import router as webhooks
 from steno import __version__
 from steno.config import Settings, load_settings
 
@@ -41,6 +42,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(router)
     app.include_router(jobs)
     app.include_router(engines)
+    app.include_router(webhooks)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     return app
 

@@ -205,6 +205,37 @@ class EngineList(BaseModel):
     engines: list[EngineDescription]
 
 
+class DeliveryAttempt(BaseModel):
+    """One try to tell the callback URL."""
+
+    at: str
+    status: int | None = Field(description="The receiver's HTTP status; absent where it gave no answer.")
+    error: str | None = Field(description="What went wrong, if anything did.")
+    took_ms: int
+
+
+class DeliveryEvent(BaseModel):
+    """Something that the callback URL is told."""
+
+    id: str = Field(description="The `webhook-id`: the same in every attempt.")
+    type: Literal["transcription.completed", "transcription.failed", "transcription.canceled"]
+    timestamp: str = Field(description="When the job ended.")
+    state: Literal["pending", "delivered", "failed", "disabled"] = Field(
+        description="`failed` after the last attempt, `disabled` once the receiver has answered 410."
+    )
+    next_at: str | None = Field(description="When it is tried next, while it is pending.")
+    data: dict[str, Any] = Field(description="What is told: see docs/webhooks.md.")
+    attempts: list[DeliveryAttempt]
+
+
+class Deliveries(BaseModel):
+    """The delivery log of a job. No event: the job is not over, or it ended a moment ago."""
+
+    job_id: str
+    url: str
+    events: list[DeliveryEvent]
+
+
 class Problem(BaseModel):
     """An error, as RFC 9457 has it: `detail` is for a person, `code` for a program."""
 

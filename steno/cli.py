@@ -66,6 +66,9 @@ def _announce(stack: Stack) -> None:
     out.print(f"  API docs   {stack.url}/docs", soft_wrap=True)
     out.print(f"  Engines    {', '.join(stack.engines)}", soft_wrap=True)
     out.print(f"  Data       {stack.data_dir.absolute()}", soft_wrap=True, highlight=False)
+    if not stack.settings.webhook_secrets:
+        secret = stack.webhook_secret_file.absolute()
+        out.print(f"  Webhooks   signed with the secret in {secret}", soft_wrap=True, highlight=False)
     example = f"steno transcribe FILE --engine {stack.engines[0]} --server {stack.url}"
     out.print(f"  Try        {example}", soft_wrap=True, highlight=False)
     out.print("  Stop       Ctrl-C")

@@ -2,15 +2,17 @@
 
 import math
 import os
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from steno import lists
 from steno.engines import ENGINES, installed_engines
-from steno.languages import LANGUAGES
-from steno.lists import all_models, pairs, registered, split
+from steno.lists import all_models, registered, split
+from steno.webhooks.signing import check_secrets
 
 DAY = 86_400
 
@@ -211,51 +213,32 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds an upload may take as a whole.",
     )
+    webhook_secrets: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        validation_alias="STENO_WEBHOOK_SECRETS",
+        repr=False,
+        description="Secrets that sign webhooks, comma separated, each whsec_ and the base64 of 24 to 64 random bytes; all of "
+        "them sign, so that one can follow another. Empty: callback URLs are refused. Set it for API and workers alike.",
+    )
+    webhook_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (),
+        validation_alias="STENO_WEBHOOK_NETWORKS",
+        description="Networks that webhooks may call although they are not public, comma separated, such as 10.1.0.0/16. "
+        "Set it for API and workers alike.",
+    )
 
     _split_lists = field_validator(
-        "allowed_formats", "engines", "models", "local_models", "align_models", "engine_pythons", mode="before"
-    )(split)
-
-    @field_validator("allowed_formats")
-    @classmethod
-    def _plain_extensions(cls, value: frozenset[str]) -> frozenset[str]:
-        formats = frozenset(part.lower().lstrip(".") for part in value)
-        if not formats or not all(part.isascii() and part.isalnum() for part in formats):
-            raise ValueError("give file extensions of letters and digits, such as mp3,wav")
-        return formats
-
-    @field_validator("engines")
-    @classmethod
-    def _known_engines(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [name for name in value if name not in ENGINES]:
-            raise ValueError(f"no engine is called {', '.join(unknown)}; there are {', '.join(ENGINES)}")
-        return value
-
-    @field_validator("models")
-    @classmethod
-    def _known_models(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [name for name in value if name not in all_models()]:
-            raise ValueError(f"no model is called {', '.join(unknown)}; there are {', '.join(all_models())}")
-        return value
-
-    @field_validator("local_models")
-    @classmethod
-    def _engine_name_path(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in value:
-            engine, name, path = registered(entry)
-            if not (name and path and engine in ENGINES):
-                raise ValueError(f"'{entry}' is not engine:name=path with an engine of {', '.join(ENGINES)}")
-        return value
-
-    @field_validator("align_models")
-    @classmethod
-    def _language_model(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return pairs(value, LANGUAGES, "code=model with one of Whisper's language codes")
-
-    @field_validator("engine_pythons")
-    @classmethod
-    def _engine_python(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return pairs(value, ENGINES, f"engine=path with an engine of {', '.join(ENGINES)}")
+        "allowed_formats", "engines", "models", "local_models", "align_models", "engine_pythons", "webhook_secrets",
+        mode="before",
+    )(split)  # fmt: skip
+    _networks = field_validator("webhook_networks", mode="before")(lists.networks)
+    _extensions = field_validator("allowed_formats")(lists.extensions)
+    _engine_names = field_validator("engines")(lists.engine_names)
+    _model_names = field_validator("models")(lists.model_names)
+    _model_paths = field_validator("local_models")(lists.model_paths)
+    _language_models = field_validator("align_models")(lists.language_models)
+    _engine_pythons = field_validator("engine_pythons")(lists.engine_pythons)
+    _webhook_secrets = field_validator("webhook_secrets")(check_secrets)
 
     @field_validator("default_model")
     @classmethod
@@ -320,7 +303,7 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        problems = [f"{_variable(e['loc'])}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
+        problems = [f"{_variable(e['loc'])}: {e['msg']}{_given(e['loc'], e['input'])}" for e in error.errors()]
         raise SettingsError("Wrong settings. " + "; ".join(problems)) from None
 
 
@@ -328,6 +311,14 @@ def _variable(place: tuple[int | str, ...]) -> str:
     """The environment variable of a field at fault, which pydantic calls by its own name where the default was."""
     field = Settings.model_fields.get(str(place[0])) if place else None
     return str(field.validation_alias if field else ".".join(map(str, place)))
+
+
+def _given(place: tuple[int | str, ...], value: object) -> str:
+    """What a field at fault was given, unless it is a secret."""
+    secret = any(
+        str(field.validation_alias) == _variable(place) for field in Settings.model_fields.values() if not field.repr
+    )
+    return "" if secret else f" (got {value!r})"
 
 
 def usable_cores() -> int:

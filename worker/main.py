@@ -30,6 +30,7 @@ from steno.jobs.settle import settle
 from steno.jobs.state import engine_of_queue
 from steno.jobs.sweep import Sweep
 from worker import tasks
+from worker.courier import Courier
 from worker.pulse import Pulse
 from worker.turns import Turns
 
@@ -115,7 +116,9 @@ def work(settings: Settings, engines: tuple[str, ...]) -> None:
     roster = Roster(JobQueue(settings).redis)
     describe = partial(described, settings, engines)
     pulse = Pulse(roster, sweep, engines, settings.worker_ttl, crew.heartbeat, describe)
+    courier = Courier(settings, place.storage)
     pulse.start()
+    courier.start()
     try:
         while place.give_back_at is None:  # whichever worker was there to hear the signal
             with contextlib.suppress(StopRequested):
@@ -127,6 +130,7 @@ def work(settings: Settings, engines: tuple[str, ...]) -> None:
             signal.signal(number, signal.SIG_IGN)
         pulse.stop()
         place.close()
+        courier.stop()
 
 
 def described(settings: Settings, engines: tuple[str, ...]) -> dict[str, Offer]:

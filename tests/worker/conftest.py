@@ -6,9 +6,11 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from redis import Redis
 
 from conftest import MakeSettings
 from tests.bench import Bench, StartWorker
+from tests.office import SECRET, Office
 from tests.processes import alive, engines, eventually
 
 TTL = 2
@@ -47,3 +49,11 @@ def start_worker(bench: Bench) -> Iterator[StartWorker]:
         worker.kill()
         worker.wait()
         assert eventually(lambda found=found: not any(map(alive, found)))  # type: ignore[misc]
+
+
+@pytest.fixture
+def office(make_settings: MakeSettings, redis: Redis) -> Iterator[Office]:
+    made = Office(make_settings(webhook_secrets=(SECRET,), webhook_networks="127.0.0.0/8"), redis)
+    yield made
+    for courier in made.couriers:
+        courier.stop()

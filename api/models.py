@@ -90,6 +90,9 @@ class HandlingRequest(BaseModel):
     metadata: Metadata | None = Field(
         None, description="Yours, given back with the job: a JSON object of at most 16 texts of 512 characters."
     )
+    callback_url: str | None = Field(
+        None, max_length=2000, description="Called when the job is over: see docs/webhooks.md."
+    )
     delete_after: float | None = Field(
         None,
         ge=0,

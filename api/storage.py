@@ -20,7 +20,9 @@ from steno.config import Settings
 from steno.jobs.options import OptionRefused, Options, resolve
 from steno.jobs.record import Handling
 from steno.jobs.submit import Submission
+from steno.outbound import UrlRefused
 from steno.storage import Storage, Upload
+from steno.webhooks.deliveries import check_callback
 
 _BATCH_BYTES: Final = 1 << 19
 _BATCH_CHUNKS: Final = 1024
@@ -209,10 +211,14 @@ class Intake:
         try:
             asked = TranscribeRequest.model_validate(given)
             handling = HandlingRequest.model_validate(given).handling()
+            if handling.callback_url is not None:
+                check_callback(self.settings, handling.callback_url)
             return resolve(self.settings, **asked.model_dump(exclude_none=True)), handling
         except ValidationError as error:
             faults = [{"field": str(e["loc"][-1]), "message": e["msg"]} for e in error.errors()]
             raise InvalidField("; ".join(f"{f['field']}: {f['message']}" for f in faults), faults) from error
+        except UrlRefused as error:
+            raise _invalid("callback_url", str(error)) from error
         except OptionRefused as error:
             raise InvalidField(str(error), [{"field": error.field, "message": str(error)}]) from error
 

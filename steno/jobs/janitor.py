@@ -14,6 +14,7 @@ from steno.jobs.listing import INDEX
 from steno.jobs.queue import UNFINISHED, JobQueue
 from steno.jobs.record import OUTCOMES, REQUEST, RETENTION, JobRequest, Status, iso_time, outcome
 from steno.storage import Storage
+from steno.webhooks.due import announce
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +77,10 @@ class Janitor:
             log.info("Job %s is past its retention; deleted", job_id, extra={"action": "job_expired"})
             storage.delete(job_id)
             self._queue.erase(job_id)
-        elif age > audio_limit:
+            return
+        if age > audio_limit:
             drop_audio(storage, job_id)
+        announce(storage, self._queue.redis, job_id)
 
     def _age(self, job_id: str, ended: Status) -> float:
         """Seconds since the job ended."""

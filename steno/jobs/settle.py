@@ -1,11 +1,14 @@
 """What follows once a job is over. Each step may be repeated; where a worker dies in between, the janitor does the rest."""
 
+from redis import Redis
+
 from steno.config import Settings
 from steno.jobs import reuse
 from steno.jobs.janitor import drop_audio
 from steno.jobs.queue import JobQueue
 from steno.jobs.record import REQUEST, RETENTION, JobRequest, Status, outcome
 from steno.storage import Storage
+from steno.webhooks.due import announce
 
 
 def settle(settings: Settings, storage: Storage, queue: JobQueue, job_id: str) -> None:
@@ -17,7 +20,10 @@ def settle(settings: Settings, storage: Storage, queue: JobQueue, job_id: str) -
     state = queue.state(job_id)
     if state is not None and state.held:
         return  # RQ could not write down that the job is over: the sweep sees to it
-    match outcome(storage, job_id):
+    ended = outcome(storage, job_id)
+    if ended is not None:
+        tell_over(storage, queue.redis, job_id)
+    match ended:
         case Status.FINISHED:
             _after_success(settings, storage, queue, JobRequest.from_dict(data))
             queue.settle(job_id)
@@ -25,6 +31,11 @@ def settle(settings: Settings, storage: Storage, queue: JobQueue, job_id: str) -
             queue.settle(job_id)
         case Status.CANCELED:
             queue.forget(job_id)
+
+
+def tell_over(storage: Storage, redis: "Redis", job_id: str) -> None:
+    """Tell whoever wants to know that a job is over, by storage's account. Twice does no harm. Raises RedisError."""
+    announce(storage, redis, job_id)
 
 
 def _after_success(settings: Settings, storage: Storage, queue: JobQueue, request: JobRequest) -> None:

@@ -18,6 +18,7 @@ from steno.jobs.record import (
     outcome,
     utc_now,
 )
+from steno.jobs.settle import tell_over
 from steno.storage import Storage
 
 _LOCK: Final = "steno:steering:"
@@ -50,6 +51,7 @@ def cancel(storage: Storage, queue: JobQueue, job_id: str) -> None:
         if ended is None:
             storage.put(job_id, CANCELED, {"canceled_at": utc_now()})
         _let_go(queue, job_id)
+        tell_over(storage, queue.redis, job_id)
 
 
 def retry(storage: Storage, queue: JobQueue, job_id: str) -> JobRequest:

@@ -9,7 +9,9 @@ from steno.jobs import reuse
 from steno.jobs.options import Options
 from steno.jobs.queue import JobQueue, RedisError
 from steno.jobs.record import REQUEST, RETENTION, TRANSCRIPT, Handling, JobRequest, utc_now
+from steno.jobs.settle import tell_over
 from steno.storage import JobExists, Storage, Upload
+from steno.webhooks.deliveries import plan
 
 _KEYS: Final = uuid.UUID("5f0b5d1e-6f0c-4d4f-9f0e-2b8a52b7f6a1")
 """Namespace of the job ids that come of an Idempotency-Key."""
@@ -97,6 +99,8 @@ def _submitted(storage: Storage, queue: JobQueue, sent: Submission, key: str | N
         sent.upload.commit()
         if (retention := handling.retention()) is not None:
             storage.put(job_id, RETENTION, retention)
+        if handling.callback_url is not None:
+            plan(storage, job_id, handling.callback_url)
         storage.put(job_id, REQUEST, request.to_dict())
         if twin is None or not _answered(storage, queue, request, twin):
             queue.enqueue(request)
@@ -116,6 +120,8 @@ def _answered(storage: Storage, queue: JobQueue, request: JobRequest, twin: str)
         return False
     queue.index(request.job_id, request.created_at)
     storage.put(request.job_id, TRANSCRIPT, transcript)
+    with contextlib.suppress(RedisError):  # the job is whole; the janitor tells what this could not
+        tell_over(storage, queue.redis, request.job_id)
     return True
 
 

@@ -21,6 +21,7 @@ from steno.jobs.errors import JobError, WorkerDied
 from steno.jobs.janitor import Janitor
 from steno.jobs.queue import JobQueue, paused
 from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, Status, error_record, outcome
+from steno.jobs.settle import tell_over
 from steno.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -139,3 +140,4 @@ class Sweep:
             log.error("Job %s failed: %s", job_id, error, extra={"action": "job_failed"})
             self._storage.put(job_id, ERROR, error_record(error.code, str(error), attempts))
         self._queue.forget(job_id)
+        tell_over(self._storage, self._queue.redis, job_id)

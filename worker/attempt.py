@@ -17,6 +17,8 @@ _LOOK_UP_SECONDS: Final = 0.25
 
 Report = Callable[[str, float], None]
 """Takes the stage and the share of the recording that is done, 0 to 1."""
+Heard = Callable[[Segment], None]
+"""Takes each segment as it is heard."""
 
 
 class GivenBack(Exception):
@@ -27,12 +29,18 @@ class Attempt:
     """Runs a job on the engine process. The process is killed if the attempt ends in any way but by its own answer."""
 
     def __init__(
-        self, settings: Settings, engine: EngineProcess, report: Report, must_stop: Callable[[], bool]
+        self,
+        settings: Settings,
+        engine: EngineProcess,
+        report: Report,
+        must_stop: Callable[[], bool],
+        heard: Heard = lambda segment: None,
     ) -> None:
         self._settings = settings
         self._engine = engine
         self._report = report
         self._must_stop = must_stop
+        self._heard = heard
         self._duration = 0.0
         self._segments: list[Segment] = []
         self._deadline = 0.0
@@ -82,6 +90,7 @@ class Attempt:
                 self._report(event["stage"], event["share"])
             case "segment":
                 self._segments.append(segment_from_dict(event["segment"]))
+                self._heard(self._segments[-1])
 
     def _limit(self, extra: float) -> None:
         settings = self._settings

@@ -24,6 +24,7 @@ from rq.worker import DequeueStrategy
 from steno import interpreters
 from steno.config import Settings, SettingsError, load_settings
 from steno.engines import ENGINES, install_hints
+from steno.jobs import news
 from steno.jobs.errors import JobError
 from steno.jobs.queue import JobQueue
 from steno.jobs.record import ERROR, TRANSCRIPT
@@ -98,10 +99,12 @@ class WarmWorker(SimpleWorker):
             raise StopRequested
 
     def _settle(self, job: Job) -> None:
-        """Once RQ and storage agree that the job is over, nobody needs to watch it any more."""
+        """Once RQ and storage agree that the job is over, nobody needs to watch it any more. Its listeners hear of it."""
         record = {JobStatus.FINISHED: TRANSCRIPT, JobStatus.FAILED: ERROR}.get(job.get_status())
-        if record and self._place.storage.has(job.id, record):
+        over = record is not None and self._place.storage.has(job.id, record)
+        if over:
             self._job_queue.settle(job.id)
+        news.state_changed(self._job_queue.redis, job.id, over=over)
 
 
 def work(settings: Settings, engines: tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from redis.exceptions import RedisError
@@ -10,10 +11,11 @@ from rq import Retry, get_current_job
 from rq.job import Job
 
 from steno.config import Settings, load_settings
+from steno.jobs import news
 from steno.jobs.errors import AudioMissing, JobError, StorageFailed
 from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, error_record
 from steno.storage import LocalStorage, Storage, StorageFull
-from steno.transcript import Transcript
+from steno.transcript import Segment, Transcript
 from worker.attempt import Attempt, GivenBack
 from worker.engine_process import EngineProcess
 
@@ -22,6 +24,8 @@ log = logging.getLogger(__name__)
 _AGAIN: Final = Retry(max=sys.maxsize)
 """Steno counts attempts itself, since RQ does not count those that died with their worker."""
 _REPORT_SECONDS: Final = 0.5
+_HUSH_SECONDS: Final = 5.0
+"""How long no segment is told after Redis failed: each try may take seconds, and the engine waits meanwhile."""
 
 
 class Workplace:
@@ -114,7 +118,7 @@ def _after_failure(place: Workplace, job_id: str, progress: "Progress", cause: E
 
 def _transcribe(place: Workplace, request: JobRequest, progress: "Progress") -> Transcript:
     process = place.engine_process(request.options.engine)
-    attempt = Attempt(place.settings, process, progress.report, place.must_stop)
+    attempt = Attempt(place.settings, process, progress.report, place.must_stop, progress.heard)
     try:
         with place.storage.fetch(request.job_id, request.audio) as path:
             transcript = attempt.run(request, path)
@@ -138,6 +142,7 @@ class Progress:
     def __init__(self, job: Job | None) -> None:
         self._job = job
         self._last = 0.0
+        self._hush_until = 0.0
         self._stage = ""
         self.attempts = int(job.meta.get("attempts", 0)) if job else 0
 
@@ -145,6 +150,7 @@ class Progress:
         """Count this attempt."""
         self.attempts += 1
         self.report("decoding", 0.0)
+        self._tell(lambda job: news.attempt_began(job.connection, job.id, self.attempts))
 
     def give_back(self) -> None:
         """An attempt cut short by its own worker does not count."""
@@ -157,10 +163,23 @@ class Progress:
         if stage == self._stage and now - self._last < _REPORT_SECONDS:
             return
         self._last, self._stage = now, stage
+        self._tell(lambda job: self._save(job, share))
+
+    def heard(self, segment: Segment) -> None:
+        """Tell a segment to those who listen; the transcript does not depend on it."""
+        if time.monotonic() >= self._hush_until:
+            self._tell(lambda job: news.segment_heard(job.connection, job.id, segment))
+
+    def _save(self, job: Job, share: float) -> None:
+        job.meta.update(attempts=self.attempts, stage=self._stage, progress=round(share, 3))
+        job.save_meta()  # type: ignore[no-untyped-call]
+        news.state_changed(job.connection, job.id)
+
+    def _tell(self, tell: Callable[[Job], None]) -> None:
         if self._job is None:
             return
-        self._job.meta.update(attempts=self.attempts, stage=stage, progress=round(share, 3))
         try:
-            self._job.save_meta()  # type: ignore[no-untyped-call]
+            tell(self._job)
         except RedisError as error:
+            self._hush_until = time.monotonic() + _HUSH_SECONDS
             log.warning("Progress not told: %s", error, extra={"action": "progress_untold"})

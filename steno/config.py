@@ -191,6 +191,12 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds an upload may take as a whole.",
     )
+    events_life: float = Field(
+        600.0,
+        validation_alias="STENO_EVENTS_LIFE",
+        gt=0,
+        description="Seconds after which an event stream is ended for the client to open another, from where it was.",
+    )
 
     _split_lists = field_validator(
         "allowed_formats", "engines", "models", "local_models", "align_models", "engine_pythons", mode="before"

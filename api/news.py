@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -46,8 +47,8 @@ class Event:
 
 def parse_event_id(text: str) -> EventId | None:
     """None where it is not the id of an entry."""
-    time, _, number = text.partition("-")
-    return (int(time), int(number)) if all(part.isascii() and part.isdecimal() for part in (time, number)) else None
+    found = re.fullmatch("([0-9]{1,20})-([0-9]{1,20})", text)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def frame(kind: str, data: str, id: str | None = None) -> bytes:

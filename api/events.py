@@ -14,8 +14,9 @@ from api import errors
 from api.errors import problems
 from api.handlers import PlainRoute
 from api.hold import while_connected
-from api.news import Hub, Watch, final_id, hub_of, parse_event_id
+from api.news import Hub, hub_of
 from api.state import state_of
+from api.watch import Watch, final_id, parse_event_id
 
 HEARTBEAT_SECONDS = 15.0
 """The longest silence: proxies close what is silent for a minute, and so a client knows that the server is there."""
@@ -34,23 +35,6 @@ _LAST_EVENT_ID: Final[list[dict[str, Any]]] = [
     }
     for name, where in (("Last-Event-ID", "header"), ("last_event_id", "query"))
 ]
-
-
-@router.get(
-    "/jobs/{job_id}/events",
-    summary="Follow a job",
-    openapi_extra={"parameters": _LAST_EVENT_ID},
-    responses={
-        200: {"description": "Events `state`, `attempt` and `segment`.", "content": {"text/event-stream": {}}},
-        204: {"description": "The client has had the last event already: nothing more will come."},
-        **problems(errors.JobNotFound, errors.QueueUnavailable),
-    },
-)
-async def follow_job(job_id: str, request: Request) -> Response:
-    """The job's state at every change, and each segment as it is heard, until the job is over. See docs/events.md."""
-    state = state_of(request)
-    last = request.headers.get("last-event-id") or request.query_params.get("last_event_id", "")
-    return EventStream(hub_of(state), job_id, last, state.settings.events_life)
 
 
 class EventStream(Response):
@@ -90,7 +74,7 @@ class EventStream(Response):
         quiet_until = loop.time() + HEARTBEAT_SECONDS
         position, shown = watch.position(parse_event_id(self._last)), b""
         while True:
-            changed = watch.changed
+            seen = watch.version
             piece, position = watch.after(position)
             if not piece and watch.state != shown:  # after the segments, so that the final state is the last event
                 piece = shown = watch.state
@@ -102,13 +86,8 @@ class EventStream(Response):
                 yield piece
                 quiet_until = loop.time() + HEARTBEAT_SECONDS
             else:
-                await _happens(changed, min(quiet_until, end) - loop.time())
-
-
-async def _happens(event: asyncio.Event, seconds: float) -> None:
-    """Returns when it is set, or the time is over."""
-    async with _at_most(seconds):
-        await event.wait()
+                async with _at_most(min(quiet_until, end) - loop.time()):
+                    await watch.change(seen)
 
 
 @asynccontextmanager
@@ -117,3 +96,21 @@ async def _at_most(seconds: float) -> AsyncIterator[None]:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             yield
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    response_class=Response,
+    summary="Follow a job",
+    openapi_extra={"parameters": _LAST_EVENT_ID},
+    responses={
+        200: {"description": "Events `state`, `attempt` and `segment`.", "content": {"text/event-stream": {}}},
+        204: {"description": "The client has had the last event already: nothing more will come."},
+        **problems(errors.JobNotFound, errors.QueueUnavailable),
+    },
+)
+async def follow_job(job_id: str, request: Request) -> Response:
+    """The job's state at every change, and each segment as it is heard, until the job is over. See docs/events.md."""
+    state = state_of(request)
+    last = request.headers.get("last-event-id") or request.query_params.get("last_event_id", "")
+    return EventStream(hub_of(state), job_id, last, state.settings.events_life)

@@ -32,6 +32,7 @@ from steno.transcript import Transcript
 
 _LISTENERS: Final = 500
 _SECONDS: Final = 10.0
+_ALONE_SECONDS: Final = 4.0
 _TELL_SECONDS: Final = 0.5
 """As often as a worker reports at most."""
 _RATE: Final = 50.0
@@ -101,8 +102,8 @@ class Desk:
 
 
 def _measured(name: str, api: Server, desk: Desk, running: int) -> Result:
-    with Prober(api.port, "/health", _RATE):
-        time.sleep(0.2)  # the process has done its first-time work
+    with Prober(api.port, "/health", _RATE) as alone:
+        time.sleep(_ALONE_SECONDS)
     before = usage(api.pid)
     with Crowd(api.port, desk.ids) as crowd:
         joined = usage(api.pid)
@@ -119,6 +120,7 @@ def _measured(name: str, api: Server, desk: Desk, running: int) -> Result:
         "subscriptions": ears,
         "rss_growth_mb": after.peak_mb - before.rss_mb,
         "cpu_share": (after.cpu_seconds - joined.cpu_seconds) / _SECONDS,
+        "health_alone_p99_ms": percentile(alone.latencies, 0.99) * 1000,
         "health_p50_ms": percentile(prober.latencies, 0.5) * 1000,
         "health_p99_ms": percentile(prober.latencies, 0.99) * 1000,
         "states_a_listener": crowd.states / _LISTENERS,

@@ -7,10 +7,13 @@ from threading import Thread
 from typing import Any
 
 import httpx
+from redis import Redis
 
 from conftest import DATA
 from steno.client import Client
+from steno.jobs.news import stream_key
 from steno.serve import Stack
+from tests.processes import eventually
 
 HUMAN = DATA.parent.parent / "examples" / "two-cities-20s.flac"
 
@@ -34,6 +37,16 @@ def test_what_is_streamed_is_what_is_stored(http: httpx.Client) -> None:
     assert [data for kind, data in events if kind == "attempt"] == [{"attempt": 1}]
     assert events[-1] == ("state", status)
     assert {data["stage"] for kind, data in events if kind == "state"} > {None}
+
+
+def test_the_worker_tells_of_the_end_and_the_stream_is_soon_gone(http: httpx.Client, stack: Stack) -> None:
+    with HUMAN.open("rb") as file:
+        answer = http.post("/transcribe", files={"file": (HUMAN.name, file)}, data={"engine": "faster-whisper"})
+    key = stream_key(answer.json()["job_id"])
+    assert stack.redis is not None
+    with Redis.from_url(stack.redis.url) as redis:
+        assert eventually(lambda: 0 < redis.ttl(key) <= 600)
+    assert http.get(f"/status/{answer.json()['job_id']}").json()["status"] == "finished"
 
 
 def test_the_client_is_told_on_the_way_and_given_the_result(stack: Stack) -> None:

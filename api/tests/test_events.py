@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from redis import Redis
 
 from api import events
@@ -188,7 +189,7 @@ def test_a_client_that_hangs_up_is_no_longer_listened_for(served: Server, desk: 
 def test_a_change_of_which_the_news_was_lost_is_seen_in_the_end(
     served: Server, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.news.LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("api.watch.LOOK_SECONDS", 0.1)
     with Listener(served, desk.started(progress=0.1)) as listener:
         listener.state(progress=0.1)
         desk.writes("job", progress=0.2)
@@ -199,7 +200,7 @@ def test_redis_may_come_back_meanwhile(
     serve: Serve, mortal_redis: RedisServer, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What changed while it was away is told without news of it, and then the news go on."""
-    monkeypatch.setattr("api.news.LOOK_SECONDS", 1000.0)
+    monkeypatch.setattr("api.watch.LOOK_SECONDS", 1000.0)
     url = mortal_redis.url
     with connect(make_settings(redis_url=url)) as redis:
         desk = Desk(make_settings(redis_url=url), redis)
@@ -216,6 +217,12 @@ def test_redis_may_come_back_meanwhile(
             listener.state(progress=0.7)
             desk.finishes("job")
             assert listener.rest()[-1].data["status"] == "finished"
+
+
+def test_without_redis_only_the_end_can_be_told(offline_client: TestClient, desk: Desk) -> None:
+    assert offline_client.get(f"/jobs/{desk.queued()}/events").status_code == 503
+    desk.finishes("job")
+    assert '"status":"finished"' in offline_client.get("/jobs/job/events").text
 
 
 def test_many_listeners_cost_one_connection_and_all_hear_the_end(served: Server, desk: Desk) -> None:

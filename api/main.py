@@ -12,6 +12,7 @@ from api.engines import router as engines
 from api.errors import install_error_handlers
 from api.events import router as events
 from api.handlers import polled, router
+from api.jobs import router as jobs
 from api.news import hub_of
 from api.shutdown import at_stop_signal
 from api.state import State
@@ -42,6 +43,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_error_handlers(app)
     app.include_router(polled)
     app.include_router(router)
+    app.include_router(jobs)
     app.include_router(events)
     app.include_router(engines)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)

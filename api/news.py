@@ -124,5 +124,5 @@ def hub_of(state: State) -> Hub:
     """The hub of the running event loop."""
     loop = asyncio.get_running_loop()
     if loop not in state.hubs:
-        state.hubs[loop] = Hub(state.redis, lambda job_id: job_view(state, job_id))
+        state.hubs[loop] = Hub(state.redis, lambda job_id: job_view(state, job_id, brief=True))
     return state.hubs[loop]

@@ -10,6 +10,7 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
+from api.outlook import Outlook
 from steno.config import Settings
 from steno.jobs.queue import JobQueue
 from steno.jobs.roster import OFFERED, Roster
@@ -30,6 +31,7 @@ class State:
         self.storage: Storage = LocalStorage(settings.upload_dir)
         self.queue = JobQueue(settings)
         self.roster = Roster(self.queue.redis)
+        self.outlook = Outlook(self.roster)
         self.hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = weakref.WeakKeyDictionary()
         """Who listens to jobs, by event loop: see api/news.py."""
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncRedis] = weakref.WeakKeyDictionary()

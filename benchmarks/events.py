@@ -26,7 +26,7 @@ from steno.jobs import news
 from steno.jobs.options import Options
 from steno.jobs.queue import JobQueue
 from steno.jobs.record import TRANSCRIPT
-from steno.jobs.submit import submit
+from steno.jobs.submit import Submission, submit
 from steno.storage import LocalStorage
 from steno.transcript import Transcript
 
@@ -62,7 +62,8 @@ class Desk:
         for job_id in self.ids:
             upload = self._storage.create(job_id, "audio.wav")
             upload.write([memoryview(b"RIFF")])
-            submit(self._storage, queue, upload, job_id, "audio.wav", "talk.wav", Options("whisperx", "small"))
+            sent = Submission(upload, job_id, "audio.wav", "talk.wav", Options("whisperx", "small"))
+            submit(self._storage, queue, sent)
         self._jobs = Job.fetch_many(self.ids, connection=redis, serializer=JSONSerializer)
 
     def tell(self, progress: float, jobs: int) -> None:

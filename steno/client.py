@@ -9,6 +9,7 @@ from typing import IO, Any, Final, TypeVar
 import httpx
 
 _POLL_SECONDS: Final = 0.25
+_PAGE: Final = 200
 _OUTAGE_SECONDS: Final = 30.0
 """How long a server may be away (restarted, its Redis gone) while a job is waited for."""
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]", "::1")
@@ -74,7 +75,7 @@ class Client:
         while True:
             status = self._sit_out(lambda: self.status(job_id))
             told(status)
-            if status["status"] in ("finished", "failed"):
+            if status["status"] in ("finished", "failed", "canceled"):
                 return status
             if not self._follow(job_id, told):
                 time.sleep(_POLL_SECONDS)
@@ -82,6 +83,34 @@ class Client:
     def transcript(self, job_id: str, format: str) -> str:
         """The transcript of a finished job, written in a format."""
         return self._sit_out(lambda: self._send("GET", f"/jobs/{job_id}/transcript.{format}").text)
+
+    def jobs(self, limit: int, **only: str | None) -> list[dict[str, Any]]:
+        """The newest jobs, at most so many; `only` are filters of GET /jobs: status, engine, label."""
+        found: list[dict[str, Any]] = []
+        query: dict[str, Any] = {name: value for name, value in only.items() if value}
+        while True:
+            query["limit"] = min(limit - len(found), _PAGE)
+            page = self._json(self._send("GET", "/jobs", params=query), "jobs")
+            found += page["jobs"]
+            query["cursor"] = page["next_cursor"]
+            if len(found) >= limit or not page["next_cursor"]:
+                return found
+
+    def cancel(self, job_id: str) -> None:
+        """Stop a job."""
+        self._send("POST", f"/jobs/{job_id}/cancel")
+
+    def retry(self, job_id: str) -> None:
+        """Queue a failed or canceled job again."""
+        self._send("POST", f"/jobs/{job_id}/retry")
+
+    def retry_failed(self) -> dict[str, Any]:
+        """Queue every failed job again; which were, as `retried`, and which could not be, as `skipped`."""
+        return self._json(self._send("POST", "/jobs/retry"), "retried")
+
+    def delete(self, job_id: str) -> None:
+        """Delete a job with every byte of it."""
+        self._send("DELETE", f"/jobs/{job_id}")
 
     def close(self) -> None:
         self._http.close()
@@ -112,12 +141,12 @@ class Client:
                     raise
                 time.sleep(_POLL_SECONDS)
 
-    def _json(self, answer: httpx.Response) -> dict[str, Any]:
+    def _json(self, answer: httpx.Response, needed: str = "job_id") -> dict[str, Any]:
         try:
             told = answer.json()
         except ValueError:
             told = None
-        if not isinstance(told, dict) or "job_id" not in told:
+        if not isinstance(told, dict) or needed not in told:
             raise ClientError(f"What answers at {self.server} does not look like Steno.")
         return told
 

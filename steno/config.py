@@ -1,5 +1,6 @@
 """Every setting of Steno, in one place: its environment variable, type, unit, default and meaning."""
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -149,6 +150,25 @@ class Settings(BaseSettings):
         ge=1,
         description="How often a job is tried when its engine or its worker dies, or it runs out of time.",
     )
+    audio_retention_days: float | None = Field(
+        None,
+        validation_alias="STENO_AUDIO_RETENTION_DAYS",
+        ge=0,
+        description="Days after a job's end that its recording is kept; 0 removes it as soon as there is a transcript. A job "
+        "that failed or was canceled keeps it for a day at least, so that it can be retried. Not set: as long as the job.",
+    )
+    min_free_mb: int = Field(
+        200,
+        validation_alias="STENO_MIN_FREE_MB",
+        ge=0,
+        description="Disk space in MB (2**20 bytes) that uploads must leave free; one that would not is answered with 507.",
+    )
+    retry_delay: float = Field(
+        5.0,
+        validation_alias="STENO_RETRY_DELAY",
+        ge=0,
+        description="Seconds before a job's second attempt; four times as long before each one more, ten minutes at most.",
+    )
     time_limit_base: float = Field(
         120.0,
         validation_alias="STENO_TIME_LIMIT_BASE",
@@ -275,6 +295,15 @@ class Settings(BaseSettings):
     @property
     def retention_seconds(self) -> int:
         return max(1, int(self.retention_days * DAY))
+
+    @property
+    def audio_retention_seconds(self) -> float:
+        """How long after its end a job keeps its recording; infinite where that is as long as the job."""
+        return math.inf if self.audio_retention_days is None else self.audio_retention_days * DAY
+
+    @property
+    def min_free_bytes(self) -> int:
+        return self.min_free_mb << 20
 
     def models_of(self, engine: str) -> tuple[str, ...]:
         """The models of an engine that clients may ask for, the registered ones first."""

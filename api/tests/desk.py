@@ -11,9 +11,9 @@ from steno.config import Settings
 from steno.jobs import news
 from steno.jobs.options import Options
 from steno.jobs.queue import JobQueue, job_key
-from steno.jobs.record import ERROR, TRANSCRIPT, error_record
+from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, Handling, JobRequest, error_record
 from steno.jobs.roster import Offer, Roster
-from steno.jobs.submit import submit
+from steno.jobs.submit import Submission, submit
 from steno.storage import LocalStorage
 from steno.transcript import Segment, Transcript, Word
 
@@ -57,16 +57,21 @@ class Desk:
         """As a live worker would; one that fell silent where `seconds` are negative."""
         Roster(self.redis).announce("a-worker", (engine,), seconds, {engine: offer} if offer else None)
 
-    def queued(self, job_id: str = "job", engine: str = "whisperx") -> str:
+    def queued(self, job_id: str = "job", engine: str = "whisperx", **handling: Any) -> str:
         upload = self.storage.create(job_id, "audio.wav")
         upload.write([memoryview(b"RIFF")])
-        submit(self.storage, self.queue, upload, job_id, "audio.wav", "talk.wav", Options(engine, "small"))
+        sent = Submission(upload, job_id, "audio.wav", "talk.wav", Options(engine, "small"), Handling(**handling))
+        submit(self.storage, self.queue, sent)
         return job_id
+
+    def request(self, job_id: str) -> JobRequest:
+        return JobRequest.from_dict(self.storage.get(job_id, REQUEST) or {})
 
     def started(self, **told: Any) -> str:
         """With a worker, which tells this of it."""
         job_id = self.queued()
         job = self._rq(job_id)
+        self.redis.lrem(self.queue.queue("whisperx").key, 0, job_id)
         job.meta.update(told)
         job.save_meta()  # type: ignore[no-untyped-call]
         job.set_status(JobStatus.STARTED)

@@ -14,15 +14,16 @@ from steno.jobs.options import Options
 from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, utc_now
 from steno.redis_server import free_port
 from steno.transcript import Segment, Transcript
-from worker import tasks
+from worker import progress, tasks
+from worker.progress import Progress
 
 HEARD = Transcript("", "en", None, 1.0, "pocketsphinx", "en-us")
 
 
-class LastTry(tasks.Progress):
+class LastTry(Progress):
     """A job on its last attempt."""
 
-    def begin(self) -> None:
+    def begin(self, options: Options) -> None:
         self.attempts = 3
 
 
@@ -82,15 +83,15 @@ def test_segments_are_told_while_redis_is_there_and_hushed_while_it_is_away(
     redis: Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     segment = Segment(0, 0.0, 1.0, "Words.")
-    tasks.Progress(Job("a", connection=redis)).heard(segment)
+    progress.Progress(Job("a", connection=redis)).heard(segment)
     assert redis.xlen(stream_key("a")) == 1
     with Redis(port=free_port()) as nowhere:
-        progress = tasks.Progress(Job("a", connection=nowhere))
+        telling = progress.Progress(Job("a", connection=nowhere))
         for _ in range(3):
-            progress.heard(segment)
+            telling.heard(segment)
         assert caplog.text.count("Progress not told") == 1
-        monkeypatch.setattr(tasks, "_HUSH_SECONDS", 0.0)
-        progress = tasks.Progress(Job("a", connection=nowhere))
+        monkeypatch.setattr(progress, "_HUSH_SECONDS", 0.0)
+        telling = progress.Progress(Job("a", connection=nowhere))
         for _ in range(3):
-            progress.heard(segment)
+            telling.heard(segment)
         assert caplog.text.count("Progress not told") == 4

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from api import errors
 from api.errors import problems
+from api.hold import WAIT, hold, patience
 from api.idempotency import alone_with, key_of
 from api.models import JobStatus, TranscribeResponse, handling_schemas, option_schemas
 from api.multipart import ClientDisconnect
@@ -102,11 +103,17 @@ async def _taken_in(request: Request, state: State, key: str | None) -> Accepted
     "/status/{job_id}",
     response_model=JobStatus,
     summary="Ask for a job",
-    responses=problems(errors.JobNotFound, errors.QueueUnavailable),
+    openapi_extra={"parameters": [WAIT]},
+    responses=problems(errors.JobNotFound, errors.InvalidField, errors.QueueUnavailable),
 )
 async def get_job_status(job_id: str, request: Request) -> Response:
     """Where the job is, and its transcript once it is finished."""
-    view = await job_view(state_of(request), job_id)
+    state = state_of(request)
+    seconds = patience(request)
+    view = await job_view(state, job_id)
+    if seconds and not view.is_over:
+        await hold(request, state, job_id, view, seconds)
+        view = await job_view(state, job_id)
     return Response(view.json(), media_type="application/json")
 
 

@@ -22,6 +22,10 @@ class JobView:
     fields: dict[str, Any]
     result: bytes | None = None
 
+    @property
+    def is_over(self) -> bool:
+        return self.fields["status"] not in (Status.QUEUED, Status.STARTED)
+
     def json(self) -> bytes:
         """As one JSON object."""
         fields = json.dumps(self.fields, ensure_ascii=False, separators=(",", ":")).encode()

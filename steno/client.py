@@ -1,5 +1,6 @@
 """A client of the service: upload, ask, fetch. Blocking, over HTTP; what the `steno` command uses."""
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ _OUTAGE_SECONDS: Final = 30.0
 """How long a server may be away (restarted, its Redis gone) while a job is waited for."""
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]", "::1")
 _PATIENT: Final = httpx.Timeout(30.0, read=300.0, write=300.0)
+_LISTENING: Final = httpx.Timeout(30.0, read=45.0)
+"""A stream of events has a heartbeat every 15 s."""
 
 
 T = TypeVar("T")
@@ -74,7 +77,8 @@ class Client:
             told(status)
             if status["status"] in ("finished", "failed", "canceled"):
                 return status
-            time.sleep(_POLL_SECONDS)
+            if not self._follow(job_id, told):
+                time.sleep(_POLL_SECONDS)
 
     def transcript(self, job_id: str, format: str) -> str:
         """The transcript of a finished job, written in a format."""
@@ -110,6 +114,21 @@ class Client:
 
     def close(self) -> None:
         self._http.close()
+
+    def _follow(self, job_id: str, told: Callable[[dict[str, Any]], None]) -> bool:
+        """Tell each state that the service streams, until the stream ends; False if there was none, or it was cut off."""
+        event = ""
+        try:
+            with self._http.stream("GET", f"/jobs/{job_id}/events", timeout=_LISTENING) as answer:
+                for line in answer.iter_lines() if answer.status_code == httpx.codes.OK else ():
+                    name, _, value = line.partition(": ")
+                    if name == "event":
+                        event = value
+                    elif name == "data" and event == "state":
+                        told(json.loads(value))
+                return answer.status_code == httpx.codes.OK
+        except (httpx.HTTPError, ValueError):
+            return False
 
     def _sit_out(self, ask: Callable[[], T]) -> T:
         """Ask until there is an answer, for as long as an outage may last."""

@@ -226,6 +226,12 @@ class Settings(BaseSettings):
         description="Networks that webhooks may call although they are not public, comma separated, such as 10.1.0.0/16. "
         "Set it for API and workers alike.",
     )
+    events_life: float = Field(
+        600.0,
+        validation_alias="STENO_EVENTS_LIFE",
+        gt=0,
+        description="Seconds after which an event stream is ended for the client to open another, from where it was.",
+    )
 
     _split_lists = field_validator(
         "allowed_formats", "engines", "models", "local_models", "align_models", "engine_pythons", "webhook_secrets",

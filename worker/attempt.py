@@ -17,6 +17,8 @@ _LOOK_UP_SECONDS: Final = 0.25
 
 Report = Callable[[str, float], None]
 """Takes the stage and the share of it that is done, 0 to 1."""
+Heard = Callable[[Segment], None]
+"""Takes each segment as it is heard."""
 
 
 class Interrupted(Exception):
@@ -34,12 +36,20 @@ class Canceled(Interrupted):
 class Attempt:
     """Runs a job on the engine process. The process is killed if the attempt ends in any way but by its own answer."""
 
-    def __init__(self, settings: Settings, engine: EngineProcess, report: Report, look_up: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: EngineProcess,
+        report: Report,
+        look_up: Callable[[], None],
+        heard: Heard = lambda segment: None,
+    ) -> None:
         """`look_up` is called several times a second and raises Interrupted if the job is to end."""
         self._settings = settings
         self._engine = engine
         self._report = report
         self._look_up = look_up
+        self._heard = heard
         self.duration = 0.0
         """Of the recording, in seconds, as far as it is known."""
         self._segments: list[Segment] = []
@@ -89,6 +99,7 @@ class Attempt:
                 self._report(event["stage"], event["share"])
             case "segment":
                 self._segments.append(segment_from_dict(event["segment"]))
+                self._heard(self._segments[-1])
 
     def _limit(self, extra: float) -> None:
         settings = self._settings

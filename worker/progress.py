@@ -2,20 +2,25 @@
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Final
 
 from redis.exceptions import RedisError
 from rq.job import Job
 
+from steno.jobs import news
 from steno.jobs.course import Course, learn, speeds_of
 from steno.jobs.options import Options
 from steno.jobs.state import CANCEL_FIELD
+from steno.transcript import Segment
 from worker.attempt import Canceled
 
 log = logging.getLogger(__name__)
 
 _REPORT_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 0.5
+_HUSH_SECONDS: Final = 5.0
+"""How long no segment is told after Redis failed: each try may take seconds, and the engine waits meanwhile."""
 
 
 class Progress:
@@ -25,6 +30,7 @@ class Progress:
         self._job = job
         self._last = 0.0
         self._looked = 0.0
+        self._hush_until = 0.0
         self._stage = ""
         self._course: Course | None = None
         self.attempts = int(job.meta.get("attempts", 0)) if job else 0
@@ -34,6 +40,12 @@ class Progress:
         self.attempts += 1
         self._course = Course(options, self._speeds(options))
         self.report("decoding", 0.0)
+        self._say(lambda job: news.attempt_began(job.connection, job.id, self.attempts))
+
+    def heard(self, segment: Segment) -> None:
+        """Tell a segment to those who listen; the transcript does not depend on it."""
+        if time.monotonic() >= self._hush_until:
+            self._say(lambda job: news.segment_heard(job.connection, job.id, segment))
 
     def give_back(self) -> None:
         """An attempt cut short by its own worker does not count."""
@@ -81,18 +93,26 @@ class Progress:
             raise Canceled
 
     def _tell(self) -> None:
-        if self._job is None:
-            return
+        self._say(self._save)
+
+    def _save(self, job: Job) -> None:
         course = self._course
-        self._job.meta.update(
+        job.meta.update(
             attempts=self.attempts,
             stage=self._stage,
             progress=round(course.progress, 3) if course else 0.0,
             seconds_left=course.seconds_left() if course else None,
         )
+        job.save_meta()  # type: ignore[no-untyped-call]
+        news.state_changed(job.connection, job.id)
+
+    def _say(self, say: Callable[[Job], None]) -> None:
+        if self._job is None:
+            return
         try:
-            self._job.save_meta()  # type: ignore[no-untyped-call]
+            say(self._job)
         except RedisError as error:
+            self._hush_until = time.monotonic() + _HUSH_SECONDS
             log.warning("Progress not told: %s", error, extra={"action": "progress_untold"})
 
     def _speeds(self, options: Options) -> dict[str, float]:

@@ -129,7 +129,7 @@ def _transcribe(place: Workplace, request: JobRequest, progress: Progress) -> Tr
         progress.report(stage, share, attempt.duration)
 
     process = place.engine_process(request.options.engine)
-    attempt = Attempt(place.settings, process, report, look_up)
+    attempt = Attempt(place.settings, process, report, look_up, progress.heard)
     try:
         with place.storage.fetch(request.job_id, request.audio) as path:
             transcript = attempt.run(request, path)

@@ -8,6 +8,7 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
 from steno.config import Settings
+from steno.jobs import news
 from steno.jobs.options import Options
 from steno.jobs.queue import JobQueue, job_key
 from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, Handling, JobRequest, error_record
@@ -85,6 +86,28 @@ class Desk:
         job_id = self.queued()
         self.storage.put(job_id, ERROR, error_record(code, message, 2))
         return self.rq_says(job_id, JobStatus.FAILED)
+
+    def writes(self, job_id: str, **told: Any) -> None:
+        """As a worker would that dies before it can tell anybody."""
+        job = self._rq(job_id)
+        job.meta.update(told)
+        job.save_meta()  # type: ignore[no-untyped-call]
+
+    def tells(self, job_id: str, **told: Any) -> None:
+        """As the worker that has it would."""
+        self.writes(job_id, **told)
+        news.state_changed(self.redis, job_id)
+
+    def hears(self, job_id: str, *numbers: int) -> None:
+        """Segments `Line 0`, `Line 1` and so on of this job, a second each, as its worker would tell of them."""
+        for number in numbers:
+            news.segment_heard(self.redis, job_id, Segment(number, number, number + 1.0, f"Line {number}"))
+
+    def finishes(self, job_id: str) -> None:
+        """The worker is done with it."""
+        self.storage.put(job_id, TRANSCRIPT, HEARD.to_dict())
+        self.rq_says(job_id, JobStatus.FINISHED)
+        news.state_changed(self.redis, job_id, over=True)
 
     def rq_says(self, job_id: str, status: JobStatus) -> str:
         self._rq(job_id).set_status(status)

@@ -11,7 +11,7 @@ from steno.jobs.options import Options
 
 ROUTES = {
     ("post", "/transcribe"): {"200", "400", "408", "409", "422", "503", "507"},
-    ("get", "/status/{job_id}"): {"200", "404", "503"},
+    ("get", "/status/{job_id}"): {"200", "404", "422", "503"},
     ("get", "/health"): {"200"},
     ("get", "/jobs"): {"200", "422", "503"},
     ("post", "/jobs/{job_id}/cancel"): {"200", "404", "409", "503"},
@@ -61,6 +61,19 @@ def test_problems_are_documented_under_their_own_media_type(told: dict[str, Any]
         for status in ROUTES[method, path] - {"200"}:
             response = told["paths"][path][method]["responses"][status]
             assert list(response["content"]) == ["application/problem+json"], (path, status)
+
+
+def test_events_and_waiting_are_documented_with_their_parameters(told: dict[str, Any]) -> None:
+    events = told["paths"]["/jobs/{job_id}/events"]["get"]
+    assert {"200", "204", "404", "503"} <= set(events["responses"])
+    assert list(events["responses"]["200"]["content"]) == ["text/event-stream"]
+    assert {(each["name"], each["in"]) for each in events["parameters"]} == {
+        ("job_id", "path"),
+        ("Last-Event-ID", "header"),
+        ("last_event_id", "query"),
+    }
+    (wait,) = [each for each in told["paths"]["/status/{job_id}"]["get"]["parameters"] if each["name"] == "wait"]
+    assert (wait["schema"]["minimum"], wait["schema"]["maximum"]) == (0, 60)
 
 
 def test_every_format_of_a_transcript_is_documented(told: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from rq.serializers import JSONSerializer
 
 from steno.config import Settings
 from steno.engines import ENGINES
+from steno.jobs import news
 from steno.jobs.listing import INDEX, entered
 from steno.jobs.record import PRIORITIES, JobRequest
 from steno.jobs.state import CANCEL_FIELD, STATUS_FIELDS, JobState, described, parse_state, queue_name
@@ -171,6 +172,7 @@ class JobQueue:
         """Remove every trace of a job from Redis."""
         self.forget(job_id)
         self.unlist(job_id)
+        news.forget(self.redis, job_id)
 
     def unfinished(self) -> set[str]:
         """Ids of the jobs that the sweep watches."""

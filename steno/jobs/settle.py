@@ -3,7 +3,7 @@
 from redis import Redis
 
 from steno.config import Settings
-from steno.jobs import reuse
+from steno.jobs import news, reuse
 from steno.jobs.janitor import drop_audio
 from steno.jobs.queue import JobQueue
 from steno.jobs.record import REQUEST, RETENTION, JobRequest, Status, outcome
@@ -21,7 +21,9 @@ def settle(settings: Settings, storage: Storage, queue: JobQueue, job_id: str) -
     if state is not None and state.held:
         return  # RQ could not write down that the job is over: the sweep sees to it
     ended = outcome(storage, job_id)
-    if ended is not None:
+    if ended is None:
+        news.state_changed(queue.redis, job_id)  # it waits again
+    else:
         tell_over(storage, queue.redis, job_id)
     match ended:
         case Status.FINISHED:
@@ -35,6 +37,7 @@ def settle(settings: Settings, storage: Storage, queue: JobQueue, job_id: str) -
 
 def tell_over(storage: Storage, redis: "Redis", job_id: str) -> None:
     """Tell whoever wants to know that a job is over, by storage's account. Twice does no harm. Raises RedisError."""
+    news.state_changed(redis, job_id, over=True)
     announce(storage, redis, job_id)
 
 

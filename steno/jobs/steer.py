@@ -7,6 +7,7 @@ from typing import Final
 
 from redis.exceptions import LockError
 
+from steno.jobs import news
 from steno.jobs.queue import JobQueue
 from steno.jobs.record import (
     CANCELED,
@@ -73,6 +74,7 @@ def retry(storage: Storage, queue: JobQueue, job_id: str) -> JobRequest:
         for record in OUTCOMES:
             storage.remove(job_id, record)
         queue.requeue(again, afresh=True)
+        news.state_changed(queue.redis, job_id)
         return again
 
 
@@ -84,6 +86,7 @@ def delete(storage: Storage, queue: JobQueue, job_id: str) -> None:
         storage.delete(job_id)  # first: whoever takes the job from the queue now finds nothing to do
         queue.unlist(job_id)
         _let_go(queue, job_id)
+        news.forget(queue.redis, job_id)
 
 
 def _let_go(queue: JobQueue, job_id: str) -> None:

@@ -17,6 +17,7 @@ from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegist
 from rq.worker_registration import clean_worker_registry
 
 from steno.config import DAY, Settings
+from steno.jobs import news
 from steno.jobs.errors import JobError, WorkerDied
 from steno.jobs.janitor import Janitor
 from steno.jobs.queue import JobQueue, paused
@@ -134,6 +135,7 @@ class Sweep:
         else:
             log.warning("Job %s was lost by its worker; queued again", job_id, extra={"action": "job_requeued"})
             self._queue.requeue(request)
+            news.state_changed(self._queue.redis, job_id)
 
     def _fail(self, job_id: str, error: JobError, attempts: int) -> None:
         if not self._storage.has(job_id, TRANSCRIPT):

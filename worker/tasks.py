@@ -9,6 +9,7 @@ from rq import Retry, get_current_job
 
 from steno.config import Settings, load_settings
 from steno.jobs.errors import AudioMissing, JobError, StorageFailed
+from steno.jobs.queue import LONGEST_PAUSE
 from steno.jobs.record import CANCELED, ERROR, REQUEST, TRANSCRIPT, JobRequest, error_record
 from steno.storage import LocalStorage, Storage, StorageFull
 from steno.transcript import Transcript
@@ -20,7 +21,6 @@ log = logging.getLogger(__name__)
 
 _AGAIN: Final = Retry(max=sys.maxsize)
 """Steno counts attempts itself, since RQ does not count those that died with their worker."""
-_LONGEST_PAUSE: Final = 600.0
 
 
 class Workplace:
@@ -117,7 +117,7 @@ def _after_failure(place: Workplace, job_id: str, progress: Progress, cause: Exc
 
 def _pause(delay: float, attempts: int) -> float:
     """Seconds before the next attempt: four times as long each time, so that a job that kills its engine lets others go on."""
-    return min(delay * 4.0 ** (attempts - 1), _LONGEST_PAUSE)
+    return min(delay * 4.0 ** (attempts - 1), LONGEST_PAUSE)
 
 
 def _transcribe(place: Workplace, request: JobRequest, progress: Progress) -> Transcript:

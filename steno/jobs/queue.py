@@ -26,6 +26,9 @@ JOB_FUNCTION: Final = "worker.tasks.transcribe"
 UNFINISHED: Final = "steno:unfinished"
 """Set of the ids that were accepted and are not over: what the sweep keeps an eye on."""
 
+LONGEST_PAUSE: Final = 600.0
+"""Seconds that a job waits at most between two attempts."""
+
 _NO_TIME_LIMIT: Final = -1  # the worker keeps its own, scaled by the audio's length
 _SOCKET_SECONDS: Final = 5.0
 _TORN: Final = (NoSuchJobError, ResponseError, ValueError, KeyError, TypeError)
@@ -116,7 +119,7 @@ class JobQueue:
         if afresh:
             job.meta = described(request)
         self.redis.sadd(UNFINISHED, job.id)
-        queue.enqueue_job(job)
+        queue.enqueue_job(job, at_front=not afresh)  # what was lost has waited already
 
     def release_due(self) -> None:
         """Queue the jobs whose pause before another attempt is over."""
@@ -187,4 +190,4 @@ class JobQueue:
         return self.queue(request.options.engine, request.priority)
 
 
-__all__ = ["UNFINISHED", "JobQueue", "RedisError", "connect", "job_key"]
+__all__ = ["LONGEST_PAUSE", "UNFINISHED", "JobQueue", "RedisError", "connect", "job_key"]

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from redis.exceptions import LockError, RedisError
+from rq.executions import Execution
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegistry
 from rq.worker_registration import clean_worker_registry
 
@@ -97,8 +98,8 @@ class Sweep:
             accounted.update(paused(queue).get_job_ids(cleanup=False))
             registry = StartedJobRegistry(queue=queue)
             for job_id, execution_id in registry.get_job_and_execution_ids(cleanup=False):
-                expiry = self._queue.redis.zscore(registry.key, f"{job_id}:{execution_id}") or 0.0
-                if expiry > now:
+                # Not the registry's score: that is a moment by the worker's clock, which may have been set since.
+                if self._queue.redis.exists(Execution(execution_id, job_id, self._queue.redis).key):
                     accounted.add(job_id)
             self._queue.redis.zremrangebyscore(registry.key, 0, now - DAY)  # not at once: a heartbeat may yet revive it
         return accounted

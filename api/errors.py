@@ -67,6 +67,25 @@ class InvalidField(ApiError):
     status, code = 422, "invalid_field"
 
 
+class BadIdempotencyKey(ApiError):
+    """The Idempotency-Key header is empty, longer than 255 characters, or not plain ASCII."""
+
+    status, code = 400, "bad_idempotency_key"
+
+
+class RequestInProgress(ApiError):
+    """A request with the same Idempotency-Key is still under way; ask again in some seconds."""
+
+    status, code = 409, "request_in_progress"
+    headers = {"Retry-After": "5"}  # noqa: RUF012 - a constant of the class, as in its base
+
+
+class KeyReused(ApiError):
+    """The Idempotency-Key was used before, with another recording or other fields; use a new one for a new request."""
+
+    status, code = 422, "idempotency_key_reused"
+
+
 class JobNotFound(ApiError):
     """There is no such job: the id is wrong, or the job was deleted when its retention ended."""
 
@@ -91,6 +110,36 @@ class JobFailed(ApiError):
     status, code = 409, "job_failed"
 
 
+class JobCanceled(ApiError):
+    """The job was canceled, so there is no transcript; `POST /jobs/{job_id}/retry` queues it again."""
+
+    status, code = 409, "job_canceled"
+
+
+class MoveRefused(ApiError):
+    """The job is in a state in which that cannot be done, or is just changing."""
+
+    status, code = 409, "move_refused"
+
+
+class NoCallback(ApiError):
+    """The job was submitted without a callback_url, so nobody is told of it."""
+
+    status, code = 404, "no_callback"
+
+
+class NothingToDeliver(ApiError):
+    """There is nothing to tell the callback URL yet; ask again when the job is over."""
+
+    status, code = 409, "nothing_to_deliver"
+
+
+class DeliveryUnderWay(ApiError):
+    """The callback URL is being told at this moment; look at the deliveries in half a minute."""
+
+    status, code = 409, "delivery_under_way"
+
+
 class QueueUnavailable(ApiError):
     """The job queue (Redis) cannot be reached; nothing was kept of this request, so send it again in a moment."""
 
@@ -105,8 +154,9 @@ class OutOfSpace(ApiError):
 
 
 API_ERRORS: tuple[type[ApiError], ...] = (
-    UnsupportedFormat, NotAudio, FileTooLarge, EmptyFile, MalformedUpload, UploadTooSlow, InvalidField, JobNotFound,
-    FormatNotFound, NotFinished, JobFailed, QueueUnavailable, OutOfSpace,
+    UnsupportedFormat, NotAudio, FileTooLarge, EmptyFile, MalformedUpload, BadIdempotencyKey, UploadTooSlow, InvalidField,
+    KeyReused, RequestInProgress, JobNotFound, FormatNotFound, NotFinished, JobFailed, JobCanceled, MoveRefused,
+    NoCallback, NothingToDeliver, DeliveryUnderWay, QueueUnavailable, OutOfSpace,
 )  # fmt: skip
 
 

@@ -12,13 +12,15 @@ from redis.exceptions import RedisError
 
 from api import errors
 from api.errors import problems
-from api.models import JobStatus, TranscribeResponse, option_schemas
+from api.hold import WAIT, hold, patience
+from api.idempotency import alone_with, key_of
+from api.models import JobStatus, TranscribeResponse, handling_schemas, option_schemas
 from api.multipart import ClientDisconnect
-from api.state import AppState, state_of
+from api.state import AppState, State, state_of
 from api.storage import Intake, refuse_early
 from api.views import job_view
 from steno.jobs.record import Status
-from steno.jobs.submit import submit
+from steno.jobs.submit import Accepted, KeyReused, submit
 from steno.storage import StorageFull
 from steno.transcript import Transcript
 from steno.transcript.writers import WRITERS, Writer
@@ -45,9 +47,13 @@ polled = APIRouter(route_class=PlainRoute)
 def _form() -> dict[str, Any]:
     """The upload form for the API's description; the route reads it as a stream, so FastAPI cannot see it."""
     file = {"type": "string", "format": "binary", "description": "The recording."}
-    properties = {"file": file, **option_schemas()}
+    properties = {"file": file, **option_schemas(), **handling_schemas()}
     schema = {"type": "object", "properties": properties, "required": ["file", "engine"]}
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+    key = {"type": "string", "maxLength": 255}
+    about = "A repeated request with the same key is answered with the job of the first, as long as that is kept."
+    header = {"name": "Idempotency-Key", "in": "header", "schema": key, "description": about}
+    body = {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+    return {"requestBody": body, "parameters": [header]}
 
 
 @router.post(
@@ -57,7 +63,8 @@ def _form() -> dict[str, Any]:
     openapi_extra=_form(),
     responses=problems(
         errors.UnsupportedFormat, errors.NotAudio, errors.FileTooLarge, errors.EmptyFile, errors.MalformedUpload,
-        errors.UploadTooSlow, errors.InvalidField, errors.QueueUnavailable, errors.OutOfSpace,
+        errors.BadIdempotencyKey, errors.UploadTooSlow, errors.RequestInProgress, errors.InvalidField, errors.KeyReused,
+        errors.QueueUnavailable, errors.OutOfSpace,
     ),
 )  # fmt: skip
 async def upload_and_transcribe(request: Request) -> Response:
@@ -65,33 +72,48 @@ async def upload_and_transcribe(request: Request) -> Response:
     state = state_of(request)
     await asyncio.to_thread(refuse_early, request, state.settings, state.storage)
     await state.redis.ping()
+    key = key_of(request)
+    async with alone_with(key, state.redis):
+        accepted = await _taken_in(request, state, key)
+    if accepted is None:
+        return Response(status_code=400)  # nobody is there to read it
+    headers = {"Idempotency-Replayed": "true"} if accepted.replayed else None
+    return JSONResponse(TranscribeResponse(job_id=accepted.request.job_id).model_dump(), headers=headers)
+
+
+async def _taken_in(request: Request, state: State, key: str | None) -> Accepted | None:
+    """The upload as a job; None if the client hung up. From `submit` on there is a whole job or nothing."""
     intake = Intake(state.settings, state.storage)
     try:
-        got = await intake.receive(request)
+        sent = await intake.receive(request)
     except ClientDisconnect:
         await intake.discard()
-        return Response(status_code=400)  # nobody is there to read it
+        return None
     except BaseException:
         await intake.discard()
         raise
-    # From here on `submit` leaves a whole job or nothing, even if this request is cancelled meanwhile.
-    await asyncio.shield(
-        asyncio.to_thread(
-            submit, state.storage, state.queue, got.upload, got.job_id, got.audio, got.filename, got.options
-        )
-    )
-    return JSONResponse(TranscribeResponse(job_id=got.job_id).model_dump())
+    try:
+        # Shielded: it ends what it began, even if this request is cancelled meanwhile.
+        return await asyncio.shield(asyncio.to_thread(submit, state.storage, state.queue, sent, key))
+    except KeyReused as error:
+        raise errors.KeyReused from error
 
 
 @polled.get(
     "/status/{job_id}",
     response_model=JobStatus,
     summary="Ask for a job",
-    responses=problems(errors.JobNotFound, errors.QueueUnavailable),
+    openapi_extra={"parameters": [WAIT]},
+    responses=problems(errors.JobNotFound, errors.InvalidField, errors.QueueUnavailable),
 )
 async def get_job_status(job_id: str, request: Request) -> Response:
     """Where the job is, and its transcript once it is finished."""
-    view = await job_view(state_of(request), job_id)
+    state = state_of(request)
+    seconds = patience(request)
+    view = await job_view(state, job_id)
+    if seconds and not view.is_over:
+        await hold(request, state, job_id, view, seconds)
+        view = await job_view(state, job_id)
     return Response(view.json(), media_type="application/json")
 
 
@@ -101,7 +123,12 @@ async def get_job_status(job_id: str, request: Request) -> Response:
     responses={
         200: {"content": {writer.media_type.partition(";")[0]: {} for writer in WRITERS.values()}},
         **problems(
-            errors.JobNotFound, errors.FormatNotFound, errors.NotFinished, errors.JobFailed, errors.QueueUnavailable
+            errors.JobNotFound,
+            errors.FormatNotFound,
+            errors.NotFinished,
+            errors.JobFailed,
+            errors.JobCanceled,
+            errors.QueueUnavailable,
         ),
     },
 )
@@ -113,6 +140,8 @@ async def get_transcript(job_id: str, format: str, state: AppState) -> Response:
     view = await job_view(state, job_id)
     if view.fields["status"] == Status.FAILED:
         raise errors.JobFailed(view.fields["error"])
+    if view.fields["status"] == Status.CANCELED:
+        raise errors.JobCanceled
     if view.result is None:
         raise errors.NotFinished(f"The job is {view.fields['status']}; ask again when it is finished.")
     text = await asyncio.to_thread(_written, view.result, writer)
@@ -144,7 +173,7 @@ async def readiness(state: AppState) -> Response:
         checks["redis"] = False
     try:
         free = await asyncio.to_thread(state.storage.free_bytes)
-        checks["disk"] = free is None or free > state.settings.max_file_size
+        checks["disk"] = free is None or free > state.settings.max_file_size + state.settings.min_free_bytes
     except (OSError, StorageFull):
         checks["disk"] = False
     ready = all(checks.values())

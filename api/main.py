@@ -10,8 +10,13 @@ from fastapi_offline import FastAPIOffline
 
 from api.engines import router as engines
 from api.errors import install_error_handlers
+from api.events import router as events
 from api.handlers import polled, router
+from api.jobs import router as jobs
+from api.news import hub_of
+from api.shutdown import at_stop_signal
 from api.state import State
+from api.webhooks import router as webhooks
 from steno import __version__
 from steno.config import Settings, load_settings
 
@@ -22,7 +27,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
+        with at_stop_signal(hub_of(state).close):
+            yield
         await state.close()
 
     app = FastAPIOffline(  # /docs with its scripts served from here: a private machine need not reach a CDN
@@ -38,7 +44,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_error_handlers(app)
     app.include_router(polled)
     app.include_router(router)
+    app.include_router(jobs)
+    app.include_router(events)
     app.include_router(engines)
+    app.include_router(webhooks)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     return app
 

@@ -1,10 +1,12 @@
 """What the native routes take and give."""
 
 import functools
-from typing import Any, Literal
+import json
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
+from steno.jobs.record import Handling
 from steno.transcript.model import Transcript
 
 EngineName = Literal["whisperx", "timestamped", "faster-whisper", "pocketsphinx"]
@@ -49,10 +51,82 @@ class TranscribeRequest(BaseModel):
     )
 
 
+def _labels(value: Any) -> Any:
+    """Labels come comma separated."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _json_object(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("give a JSON object of texts") from None
+
+
+Label = Annotated[str, Field(max_length=64)]
+Labels = Annotated[
+    list[Label], Field(max_length=16), BeforeValidator(_labels), WithJsonSchema({"type": "string", "maxLength": 1100})
+]
+MetadataKey = Annotated[str, Field(max_length=64)]
+MetadataValue = Annotated[str, Field(max_length=512)]
+Metadata = Annotated[
+    dict[MetadataKey, MetadataValue],
+    Field(max_length=16),
+    BeforeValidator(_json_object),
+    WithJsonSchema({"type": "string", "contentMediaType": "application/json", "maxLength": 64000}),
+]
+
+
+class HandlingRequest(BaseModel):
+    """The fields that say how the job is treated, whatever its engine."""
+
+    priority: Literal["high", "normal", "low"] | None = Field(
+        None,
+        description="Which jobs are taken first; `normal` if absent. Of ten jobs one is always of the lowest that waits.",
+    )
+    labels: Labels | None = Field(
+        None, description="For finding the job again: at most 16 of 64 characters, comma separated."
+    )
+    metadata: Metadata | None = Field(
+        None, description="Yours, given back with the job: a JSON object of at most 16 texts of 512 characters."
+    )
+    callback_url: str | None = Field(
+        None, max_length=2000, description="Called when the job is over: see docs/webhooks.md."
+    )
+    delete_after: float | None = Field(
+        None,
+        ge=0,
+        le=10 * 365 * 86400,
+        description="Seconds after its end at which the job is deleted; the server's own retention if absent.",
+    )
+    keep_audio: bool | None = Field(
+        None, description="False removes the recording as soon as there is a transcript; true if absent."
+    )
+    reuse: bool | None = Field(
+        None,
+        description="True answers at once with the transcript of a finished job, if there is one of the same recording, engine, "
+        "model and options; `reused_from` names it.",
+    )
+
+    def handling(self) -> Handling:
+        asked = self.model_dump(exclude_none=True)
+        return Handling(**{**asked, "labels": tuple(asked.get("labels", ()))})
+
+
 @functools.cache
 def option_schemas() -> dict[str, Any]:
-    """The JSON schema of each field that a client may send. A form has no null: an optional field is absent or empty."""
-    fields: dict[str, Any] = TranscribeRequest.model_json_schema()["properties"]
+    """The JSON schema of each option that a client may send. A form has no null: an optional field is absent or empty."""
+    return _field_schemas(TranscribeRequest)
+
+
+@functools.cache
+def handling_schemas() -> dict[str, Any]:
+    """The JSON schema of the other fields of the form but the file."""
+    return _field_schemas(HandlingRequest)
+
+
+def _field_schemas(model: type[BaseModel]) -> dict[str, Any]:
+    fields: dict[str, Any] = model.model_json_schema()["properties"]
     return {name: {**told.get("anyOf", [told])[0], "description": told["description"]} for name, told in fields.items()}
 
 
@@ -61,25 +135,57 @@ class TranscribeResponse(BaseModel):
     status: str = "queued"
 
 
-class JobStatus(BaseModel):
-    """Where a job is. `result` is the transcript once `status` is `finished`, `error` a sentence once it is `failed`."""
+class JobSummary(BaseModel):
+    """Where a job is. `error` is a sentence once it is `failed`. Times are ISO 8601, UTC."""
 
     job_id: str
-    status: Literal["queued", "started", "finished", "failed"]
-    result: Transcript | None = None
+    status: Literal["queued", "started", "finished", "failed", "canceled"]
     error: str | None = None
     error_code: str | None = Field(None, description="Stable name of the error: see docs/errors.md.")
     engine: str
+    model: str | None = None
+    filename: str | None = Field(None, description="As the client named it.")
     stage: str | None = Field(
         None,
         description="queued, loading, decoding, transcribing, aligning, diarizing or writing; absent once the job is over.",
     )
-    progress: float = Field(description="Share of the stage's work that is done, 0 to 1; 1 once the job is finished.")
+    progress: float = Field(
+        description="Share of the whole work that is done, 0 to 1; it falls only if another attempt begins."
+    )
+    position: int | None = Field(None, description="Place in the line, 1 being next, while the job is queued.")
+    seconds_left: float | None = Field(
+        None,
+        description="Estimate of the time until the job is done, from speed measured here; absent while none is known.",
+    )
     attempts: int = Field(description="How often the job was begun.")
     message: str | None = Field(None, description="A sentence on why the job still waits, where there is a reason.")
-    enqueued_at: str | None = None
-    started_at: str | None = None
+    warnings: list[str] = Field(description="What did not go as asked though there is a transcript.")
+    priority: str
+    labels: list[str]
+    metadata: dict[str, str]
+    reused_from: str | None = Field(None, description="The job whose transcript this is, where `reuse` found one.")
+    created_at: str | None = Field(None, description="When it was accepted.")
+    enqueued_at: str | None = Field(None, description="When it was last queued.")
+    started_at: str | None = Field(None, description="When its last attempt began.")
     ended_at: str | None = None
+
+
+class JobStatus(JobSummary):
+    """With `result`, the transcript, once `status` is `finished`."""
+
+    result: Transcript | None = None
+
+
+class JobList(BaseModel):
+    jobs: list[JobSummary]
+    next_cursor: str | None = Field(description="Ask with this `cursor` for what comes after; null on the last page.")
+
+
+class RetriedJobs(BaseModel):
+    retried: list[str] = Field(description="Ids of the jobs that are queued again.")
+    skipped: list[str] = Field(
+        description="Ids of those that cannot be: their recording is no longer kept, or they just changed."
+    )
 
 
 class EngineDescription(BaseModel):
@@ -100,6 +206,37 @@ class EngineDescription(BaseModel):
 
 class EngineList(BaseModel):
     engines: list[EngineDescription]
+
+
+class DeliveryAttempt(BaseModel):
+    """One try to tell the callback URL."""
+
+    at: str
+    status: int | None = Field(description="The receiver's HTTP status; absent where it gave no answer.")
+    error: str | None = Field(description="What went wrong, if anything did.")
+    took_ms: int
+
+
+class DeliveryEvent(BaseModel):
+    """Something that the callback URL is told."""
+
+    id: str = Field(description="The `webhook-id`: the same in every attempt.")
+    type: Literal["transcription.completed", "transcription.failed", "transcription.canceled"]
+    timestamp: str = Field(description="When the job ended.")
+    state: Literal["pending", "delivered", "failed", "disabled"] = Field(
+        description="`failed` after the last attempt, `disabled` once the receiver has answered 410."
+    )
+    next_at: str | None = Field(description="When it is tried next, while it is pending.")
+    data: dict[str, Any] = Field(description="What is told: see docs/webhooks.md.")
+    attempts: list[DeliveryAttempt]
+
+
+class Deliveries(BaseModel):
+    """The delivery log of a job. No event: the job is not over, or it ended a moment ago."""
+
+    job_id: str
+    url: str
+    events: list[DeliveryEvent]
 
 
 class Problem(BaseModel):

@@ -3,17 +3,21 @@
 import asyncio
 import time
 import weakref
-from typing import Annotated, Final, cast
+from typing import TYPE_CHECKING, Annotated, Final, cast
 
 from fastapi import Depends, Request
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
+from api.outlook import Outlook
 from steno.config import Settings
 from steno.jobs.queue import JobQueue
 from steno.jobs.roster import OFFERED, Roster
 from steno.storage import LocalStorage, Storage
+
+if TYPE_CHECKING:
+    from api.news import Hub
 
 _OFFERS_SECONDS: Final = 1.0
 _SOCKET_SECONDS: Final = 5.0
@@ -27,6 +31,9 @@ class State:
         self.storage: Storage = LocalStorage(settings.upload_dir)
         self.queue = JobQueue(settings)
         self.roster = Roster(self.queue.redis)
+        self.outlook = Outlook(self.roster)
+        self.hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = weakref.WeakKeyDictionary()
+        """Who listens to jobs, by event loop: see api/news.py."""
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncRedis] = weakref.WeakKeyDictionary()
         self._offered: frozenset[str] = frozenset()
         self._offered_until = 0.0
@@ -55,6 +62,8 @@ class State:
         return self._offered
 
     async def close(self) -> None:
+        if hub := self.hubs.pop(asyncio.get_running_loop(), None):
+            hub.close()
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()

@@ -14,11 +14,15 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from api.errors import EmptyFile, FileTooLarge, InvalidField, NotAudio, OutOfSpace, UnsupportedFormat, UploadTooSlow
-from api.models import TranscribeRequest
+from api.models import HandlingRequest, TranscribeRequest
 from api.multipart import Event, PartBegin, PartData, PartEnd, multipart_events
 from steno.config import Settings
 from steno.jobs.options import OptionRefused, Options, resolve
+from steno.jobs.record import Handling
+from steno.jobs.submit import Submission
+from steno.outbound import UrlRefused
 from steno.storage import Storage, Upload
+from steno.webhooks.deliveries import check_callback
 
 _BATCH_BYTES: Final = 1 << 19
 _BATCH_CHUNKS: Final = 1024
@@ -29,17 +33,6 @@ _FORM_BYTES: Final = 1 << 20
 _LONGEST_NAME: Final = 255
 
 
-@dataclass
-class Received:
-    """A recording that arrived whole, not yet committed, with the options that came with it."""
-
-    job_id: str
-    upload: Upload
-    audio: str
-    filename: str
-    options: Options
-
-
 def refuse_early(request: Request, settings: Settings, storage: Storage) -> None:
     """Refuse what the headers alone rule out, before a byte of the body is read. Raises FileTooLarge, OutOfSpace."""
     length = request.headers.get("content-length", "")
@@ -47,7 +40,7 @@ def refuse_early(request: Request, settings: Settings, storage: Storage) -> None
     if announced > settings.max_file_size + _FORM_BYTES:
         raise _too_large(settings.max_file_size)
     free = storage.free_bytes()
-    if free is not None and free < max(announced, _FORM_BYTES):
+    if free is not None and free < max(announced, _FORM_BYTES) + settings.min_free_bytes:
         raise OutOfSpace
 
 
@@ -150,7 +143,7 @@ class Intake:
     _in_file: bool = False
     _value: bytearray = field(default_factory=bytearray)
 
-    async def receive(self, request: Request) -> Received:
+    async def receive(self, request: Request) -> Submission:
         """The form's file, in storage but not committed, and its options.
 
         Raises the ApiErrors of a bad form, StorageFull, and starlette's ClientDisconnect. Field order does not matter;
@@ -170,7 +163,8 @@ class Intake:
             raise UploadTooSlow from error
         if self.upload is None:
             raise _invalid("file", "Field required")
-        return Received(self._job_id, self.upload, self._audio, self._filename, self._options())
+        options, handling = self._asked()
+        return Submission(self.upload, self._job_id, self._audio, self._filename, options, handling)
 
     async def _follow(self, event: Event) -> None:
         match event:
@@ -206,19 +200,25 @@ class Intake:
             raise _invalid("file", "Send one file a request")
         extension = _extension(filename, self.settings)
         if "engine" in self.fields:
-            self._options()  # refuse a bad field before the file is received, where the client sent it first
+            self._asked()  # refuse a bad field before the file is received, where the client sent it first
         self._audio = f"audio.{extension}"
         self._filename = filename[:_LONGEST_NAME]
         self.upload = await asyncio.to_thread(self.storage.create, self._job_id, self._audio)
         self._writer = Writer(self.upload, self.settings.max_file_size)
 
-    def _options(self) -> Options:
+    def _asked(self) -> tuple[Options, Handling]:
+        given = {key: value for key, value in self.fields.items() if value}
         try:
-            asked = TranscribeRequest.model_validate({key: value for key, value in self.fields.items() if value})
-            return resolve(self.settings, **asked.model_dump(exclude_none=True))
+            asked = TranscribeRequest.model_validate(given)
+            handling = HandlingRequest.model_validate(given).handling()
+            if handling.callback_url is not None:
+                check_callback(self.settings, handling.callback_url)
+            return resolve(self.settings, **asked.model_dump(exclude_none=True)), handling
         except ValidationError as error:
             faults = [{"field": str(e["loc"][-1]), "message": e["msg"]} for e in error.errors()]
             raise InvalidField("; ".join(f"{f['field']}: {f['message']}" for f in faults), faults) from error
+        except UrlRefused as error:
+            raise _invalid("callback_url", str(error)) from error
         except OptionRefused as error:
             raise InvalidField(str(error), [{"field": error.field, "message": str(error)}]) from error
 

@@ -3,14 +3,15 @@
 import asyncio
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from redis.exceptions import RedisError
 
 from api.errors import JobNotFound
 from api.state import State
-from steno.jobs.queue import STATUS_FIELDS, JobState, job_key, parse_state
-from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, Status
+from steno.jobs.queue import job_key
+from steno.jobs.record import CANCELED, ERROR, REQUEST, TRANSCRIPT, JobRequest, Status, iso_time
+from steno.jobs.state import STATUS_FIELDS, JobState, parse_state
 from steno.storage import Storage, is_job_id
 
 
@@ -21,79 +22,130 @@ class JobView:
     fields: dict[str, Any]
     result: bytes | None = None
 
+    @property
+    def is_over(self) -> bool:
+        return self.fields["status"] not in (Status.QUEUED, Status.STARTED)
+
     def json(self) -> bytes:
         """As one JSON object."""
         fields = json.dumps(self.fields, ensure_ascii=False, separators=(",", ":")).encode()
         return b"".join((fields[:-1], b',"result":', self.result or b"null", b"}"))
 
 
-async def job_view(state: State, job_id: str) -> JobView:
+async def job_view(state: State, job_id: str, brief: bool = False) -> JobView:
     """Where a job is and what came of it. One read from Redis for a job that is not over.
 
-    A job that Redis no longer knows is looked up in storage; so is one that is over, even while Redis is away. Raises
-    JobNotFound, and RedisError where the answer needs Redis.
+    `brief` leaves out the result, and what it costs to read. A job that Redis no longer knows is looked up in storage; so is
+    one that is over, even while Redis is away. Raises JobNotFound, and RedisError where the answer needs Redis.
     """
     if not is_job_id(job_id):
         raise JobNotFound
     try:
         known = parse_state(await state.redis.hmget(job_key(job_id), STATUS_FIELDS))
     except RedisError:
-        stored = await asyncio.to_thread(_stored_view, state.storage, job_id, None)
+        stored = await asyncio.to_thread(_stored_view, state.storage, job_id, None, brief)
         if stored is None or stored.fields["status"] == Status.QUEUED:
             raise
         return stored
     if known is not None and known.status in (Status.QUEUED, Status.STARTED):
         return await _waiting_view(state, job_id, known)
-    stored = await asyncio.to_thread(_stored_view, state.storage, job_id, known)
+    stored = await asyncio.to_thread(_stored_view, state.storage, job_id, known, brief)
     if stored is None:
         raise JobNotFound
     return stored
 
 
 async def _waiting_view(state: State, job_id: str, known: JobState) -> JobView:
-    message = None
-    if known.status is Status.QUEUED and known.engine not in await state.offered():
-        message = f"No running worker offers the engine '{known.engine}'; the job waits until one does."
+    message, position, seconds_left = None, None, known.seconds_left
+    if known.status is Status.QUEUED:
+        position, seconds_left = await state.outlook.of(state.redis, job_id, known)
+        if known.engine not in await state.offered():
+            message = f"No running worker offers the engine '{known.engine}'; the job waits until one does."
+            seconds_left = None
+        elif known.paused:
+            message = "The last attempt failed for a reason that may pass; the next one comes after a pause."
     return _view(
         job_id,
         known.status,
-        engine=known.engine,
         stage=known.stage,
         progress=known.progress,
-        attempts=known.attempts,
         message=message,
-        enqueued_at=known.enqueued_at,
-        started_at=known.started_at,
-        ended_at=None,
+        position=position,
+        seconds_left=seconds_left,
+        **_redis_says(known),
     )
 
 
-def _stored_view(storage: Storage, job_id: str, known: JobState | None) -> JobView | None:
+def _redis_says(known: JobState) -> dict[str, Any]:
+    about = known.about
+    return {
+        "engine": known.engine,
+        "priority": known.priority,
+        "attempts": known.attempts,
+        "enqueued_at": known.enqueued_at,
+        "started_at": known.started_at,
+        "ended_at": known.ended_at,
+        **{name: about[name] for name in ("model", "filename", "labels", "metadata", "created_at") if name in about},
+    }
+
+
+def _stored_view(storage: Storage, job_id: str, known: JobState | None, brief: bool) -> JobView | None:
     try:
-        request = storage.get(job_id, REQUEST)
-    except ValueError:  # a disk that lies; the job's error says so
-        request = {"options": {"engine": ""}, "created_at": None}
-    if request is None:
-        return None
-    times = {
-        "enqueued_at": known.enqueued_at if known else request["created_at"],
+        data = storage.get(job_id, REQUEST)
+        request = None if data is None else JobRequest.from_dict(data)
+    except (ValueError, KeyError, TypeError):  # a disk that lies; the job's error says so
+        return _outcome_view(storage, job_id, {}, brief)
+    return None if request is None else _outcome_view(storage, job_id, _storage_says(request, known), brief)
+
+
+def _storage_says(request: JobRequest, known: JobState | None) -> dict[str, Any]:
+    return {
+        "engine": request.options.engine,
+        "model": request.options.model,
+        "filename": request.filename,
+        "priority": request.priority,
+        "labels": list(request.labels),
+        "metadata": request.metadata,
+        "reused_from": request.reused_from,
+        "created_at": request.created_at,
+        "enqueued_at": known.enqueued_at if known else request.created_at,
         "started_at": known.started_at if known else None,
         "ended_at": known.ended_at if known else None,
-        "engine": request.get("options", request)["engine"],
         "attempts": known.attempts if known else 0,
+        "warnings": known.about.get("warnings") if known else None,
     }
-    if (result := storage.read(job_id, TRANSCRIPT)) is not None:
-        return _view(job_id, Status.FINISHED, result=result, progress=1.0, **times)
+
+
+def _outcome_view(storage: Storage, job_id: str, told: dict[str, Any], brief: bool) -> JobView:
+    """What came of the job; of two records that a race left, the first in OUTCOMES counts."""
+    warnings = told.pop("warnings", None)
+    if (canceled := storage.get(job_id, CANCELED)) is not None:
+        return _view(job_id, Status.CANCELED, **{**told, "ended_at": canceled["canceled_at"]})
+    if storage.has(job_id, TRANSCRIPT):
+        result = None if brief and warnings is not None else storage.read(job_id, TRANSCRIPT)
+        if warnings is None:
+            warnings = json.loads(result or b"{}").get("warnings", [])
+        ended_at = told.get("ended_at") or _moment(storage.written_at(job_id, TRANSCRIPT))
+        told |= {"warnings": warnings, "ended_at": ended_at, "progress": 1.0}
+        return _view(job_id, Status.FINISHED, None if brief else result, **told)
     if (error := storage.get(job_id, ERROR)) is not None:
-        times |= {"attempts": error["attempts"], "ended_at": error["failed_at"]}
-        return _view(job_id, Status.FAILED, error=error["message"], error_code=error["code"], **times)
+        told |= {"attempts": error["attempts"], "ended_at": error["failed_at"]}
+        return _view(job_id, Status.FAILED, error=error["message"], error_code=error["code"], **told)
     # Accepted, not over, and Redis has no word of it: the sweep will queue it again.
-    return _view(job_id, Status.QUEUED, stage="queued", **times)
+    return _view(job_id, Status.QUEUED, stage="queued", **told)
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else iso_time(seconds)
+
+
+_BLANK: Final[dict[str, Any]] = {
+    "error": None, "error_code": None, "engine": "", "model": None, "filename": None, "stage": None, "progress": 0.0,
+    "position": None, "seconds_left": None, "attempts": 0, "message": None, "warnings": (), "priority": "normal",
+    "labels": (), "metadata": {}, "reused_from": None, "created_at": None, "enqueued_at": None, "started_at": None,
+    "ended_at": None,
+}  # fmt: skip
 
 
 def _view(job_id: str, status: Status, result: bytes | None = None, **more: Any) -> JobView:
-    blank = {
-        "error": None, "error_code": None, "engine": "", "stage": None, "progress": 0.0, "attempts": 0,
-        "message": None,
-    }  # fmt: skip
-    return JobView({"job_id": job_id, "status": status.value, **blank, **more}, result)
+    return JobView({"job_id": job_id, "status": status.value, **_BLANK, **more}, result)

@@ -6,12 +6,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import engines, overhead, recovery, reload, status, upload, uploads_at_once, warm
+from benchmarks import engines, events, overhead, recovery, reload, status, upload, uploads_at_once, warm
 from benchmarks.result import Result
 
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Result]]] = {
     "upload": upload.run,
     "status": status.run,
+    "events": events.run,
     "overhead": overhead.run,
     "uploads-at-once": uploads_at_once.run,
     "warm": warm.run,

@@ -9,7 +9,8 @@ from fastapi import FastAPI, Form, Request, UploadFile
 from fastapi.responses import JSONResponse
 from redis.asyncio import Redis
 
-from steno.jobs.queue import STATUS_FIELDS, job_key
+from steno.jobs.queue import job_key
+from steno.jobs.state import STATUS_FIELDS
 
 app = FastAPI()
 _redis = Redis.from_url(os.environ.get("STENO_REDIS_URL", "redis://127.0.0.1"))

@@ -32,7 +32,7 @@ class EngineJobs:
 
     def run(self, path: Path, report: Report = lambda stage, share: None) -> Heard:
         """One job. `report` is told what the worker would be. Raises JobError."""
-        attempt = Attempt(self._settings, self._process, report, must_stop=lambda: False)
+        attempt = Attempt(self._settings, self._process, report, look_up=lambda: None)
         request = JobRequest("", self._options, path.name, path.name, path.stat().st_size, utc_now())
         began = time.monotonic()
         transcript = attempt.run(request, path)

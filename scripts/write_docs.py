@@ -6,7 +6,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from api.errors import API_ERRORS, ApiError
-from api.models import option_schemas
+from api.models import handling_schemas, option_schemas
 from steno.config import Settings
 from steno.engines import ENGINES, Engine
 from steno.jobs.errors import ERRORS, JobError
@@ -52,15 +52,27 @@ def _honours(engine: Engine, name: str) -> str:
 def _values(told: dict[str, Any]) -> str:
     if "enum" in told:
         return ", ".join(told["enum"])
-    if "minimum" in told:
+    if "minimum" in told and "maximum" in told:
         return f"{told['minimum']:g} to {told['maximum']:g}"
-    return "true, false" if told["type"] == "boolean" else f"text, at most {told['maxLength']}"
+    if told["type"] == "boolean":
+        return "true, false"
+    return f"text, at most {told['maxLength']}" if "maxLength" in told else "text"
 
 
 def job_errors_table() -> str:
     """One row for each way a job fails."""
-    rows = [f"| `{code}` | {'yes' if error.retryable else 'no'} | {_said(error)} |" for code, error in ERRORS.items()]
-    return "\n".join(["| `error_code` | tried again | what it means and what to do |", "|---|---|---|", *rows])
+    rows = [
+        f"| `{code}` | {error.fault} | {'yes' if error.retryable else 'no'} | {_said(error)} |"
+        for code, error in ERRORS.items()
+    ]
+    head = ["| `error_code` | who can mend it | tried again | what it means and what to do |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows])
+
+
+def handling_table() -> str:
+    """One row for each field of the form that is about the job, not the engine."""
+    rows = [f"| `{name}` | {_values(told)} | {told['description']} |" for name, told in handling_schemas().items()]
+    return "\n".join(["| field | values | what it does |", "|---|---|---|", *rows])
 
 
 def api_errors_table() -> str:
@@ -76,6 +88,7 @@ def _said(error: type[ApiError] | type[JobError]) -> str:
 TABLES = {
     "settings.md": {"settings": settings_table},
     "options.md": {"options": options_table},
+    "jobs.md": {"handling": handling_table},
     "errors.md": {"requests": api_errors_table, "jobs": job_errors_table},
 }
 

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from steno import __version__, models
+from steno import __version__, job_commands, models
 from steno.doctor import examine
 from steno.redis_server import RedisServerError
 from steno.serve import ServeError, Stack, running
@@ -21,6 +21,7 @@ from steno.transcribe import transcribe
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(transcribe)
 app.add_typer(models.app, name="models")
+app.add_typer(job_commands.app, name="jobs")
 
 
 def _version(wanted: bool) -> None:
@@ -65,6 +66,9 @@ def _announce(stack: Stack) -> None:
     out.print(f"  API docs   {stack.url}/docs", soft_wrap=True)
     out.print(f"  Engines    {', '.join(stack.engines)}", soft_wrap=True)
     out.print(f"  Data       {stack.data_dir.absolute()}", soft_wrap=True, highlight=False)
+    if not stack.settings.webhook_secrets:
+        secret = stack.webhook_secret_file.absolute()
+        out.print(f"  Webhooks   signed with the secret in {secret}", soft_wrap=True, highlight=False)
     example = f"steno transcribe FILE --engine {stack.engines[0]} --server {stack.url}"
     out.print(f"  Try        {example}", soft_wrap=True, highlight=False)
     out.print("  Stop       Ctrl-C")

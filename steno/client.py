@@ -1,5 +1,6 @@
 """A client of the service: upload, ask, fetch. Blocking, over HTTP; what the `steno` command uses."""
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +9,13 @@ from typing import IO, Any, Final, TypeVar
 import httpx
 
 _POLL_SECONDS: Final = 0.25
+_PAGE: Final = 200
 _OUTAGE_SECONDS: Final = 30.0
 """How long a server may be away (restarted, its Redis gone) while a job is waited for."""
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]", "::1")
 _PATIENT: Final = httpx.Timeout(30.0, read=300.0, write=300.0)
+_LISTENING: Final = httpx.Timeout(30.0, read=45.0)
+"""A stream of events has a heartbeat every 15 s."""
 
 
 T = TypeVar("T")
@@ -71,16 +75,60 @@ class Client:
         while True:
             status = self._sit_out(lambda: self.status(job_id))
             told(status)
-            if status["status"] in ("finished", "failed"):
+            if status["status"] in ("finished", "failed", "canceled"):
                 return status
-            time.sleep(_POLL_SECONDS)
+            if not self._follow(job_id, told):
+                time.sleep(_POLL_SECONDS)
 
     def transcript(self, job_id: str, format: str) -> str:
         """The transcript of a finished job, written in a format."""
         return self._sit_out(lambda: self._send("GET", f"/jobs/{job_id}/transcript.{format}").text)
 
+    def jobs(self, limit: int, **only: str | None) -> list[dict[str, Any]]:
+        """The newest jobs, at most so many; `only` are filters of GET /jobs: status, engine, label."""
+        found: list[dict[str, Any]] = []
+        query: dict[str, Any] = {name: value for name, value in only.items() if value}
+        while True:
+            query["limit"] = min(limit - len(found), _PAGE)
+            page = self._json(self._send("GET", "/jobs", params=query), "jobs")
+            found += page["jobs"]
+            query["cursor"] = page["next_cursor"]
+            if len(found) >= limit or not page["next_cursor"]:
+                return found
+
+    def cancel(self, job_id: str) -> None:
+        """Stop a job."""
+        self._send("POST", f"/jobs/{job_id}/cancel")
+
+    def retry(self, job_id: str) -> None:
+        """Queue a failed or canceled job again."""
+        self._send("POST", f"/jobs/{job_id}/retry")
+
+    def retry_failed(self) -> dict[str, Any]:
+        """Queue every failed job again; which were, as `retried`, and which could not be, as `skipped`."""
+        return self._json(self._send("POST", "/jobs/retry"), "retried")
+
+    def delete(self, job_id: str) -> None:
+        """Delete a job with every byte of it."""
+        self._send("DELETE", f"/jobs/{job_id}")
+
     def close(self) -> None:
         self._http.close()
+
+    def _follow(self, job_id: str, told: Callable[[dict[str, Any]], None]) -> bool:
+        """Tell each state that the service streams, until the stream ends; False if there was none, or it was cut off."""
+        event = ""
+        try:
+            with self._http.stream("GET", f"/jobs/{job_id}/events", timeout=_LISTENING) as answer:
+                for line in answer.iter_lines() if answer.status_code == httpx.codes.OK else ():
+                    name, _, value = line.partition(": ")
+                    if name == "event":
+                        event = value
+                    elif name == "data" and event == "state":
+                        told(json.loads(value))
+                return answer.status_code == httpx.codes.OK
+        except (httpx.HTTPError, ValueError):
+            return False
 
     def _sit_out(self, ask: Callable[[], T]) -> T:
         """Ask until there is an answer, for as long as an outage may last."""
@@ -93,12 +141,12 @@ class Client:
                     raise
                 time.sleep(_POLL_SECONDS)
 
-    def _json(self, answer: httpx.Response) -> dict[str, Any]:
+    def _json(self, answer: httpx.Response, needed: str = "job_id") -> dict[str, Any]:
         try:
             told = answer.json()
         except ValueError:
             told = None
-        if not isinstance(told, dict) or "job_id" not in told:
+        if not isinstance(told, dict) or needed not in told:
             raise ClientError(f"What answers at {self.server} does not look like Steno.")
         return told
 

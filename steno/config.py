@@ -1,15 +1,18 @@
 """Every setting of Steno, in one place: its environment variable, type, unit, default and meaning."""
 
+import math
 import os
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from steno import lists
 from steno.engines import ENGINES, installed_engines
-from steno.languages import LANGUAGES
-from steno.lists import all_models, pairs, registered, split
+from steno.lists import all_models, registered, split
+from steno.webhooks.signing import check_secrets
 
 DAY = 86_400
 
@@ -149,6 +152,25 @@ class Settings(BaseSettings):
         ge=1,
         description="How often a job is tried when its engine or its worker dies, or it runs out of time.",
     )
+    audio_retention_days: float | None = Field(
+        None,
+        validation_alias="STENO_AUDIO_RETENTION_DAYS",
+        ge=0,
+        description="Days after a job's end that its recording is kept; 0 removes it as soon as there is a transcript. A job "
+        "that failed or was canceled keeps it for a day at least, so that it can be retried. Not set: as long as the job.",
+    )
+    min_free_mb: int = Field(
+        200,
+        validation_alias="STENO_MIN_FREE_MB",
+        ge=0,
+        description="Disk space in MB (2**20 bytes) that uploads must leave free; one that would not is answered with 507.",
+    )
+    retry_delay: float = Field(
+        5.0,
+        validation_alias="STENO_RETRY_DELAY",
+        ge=0,
+        description="Seconds before a job's second attempt; four times as long before each one more, ten minutes at most.",
+    )
     time_limit_base: float = Field(
         120.0,
         validation_alias="STENO_TIME_LIMIT_BASE",
@@ -191,51 +213,38 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds an upload may take as a whole.",
     )
+    webhook_secrets: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        validation_alias="STENO_WEBHOOK_SECRETS",
+        repr=False,
+        description="Secrets that sign webhooks, comma separated, each whsec_ and the base64 of 24 to 64 random bytes; all of "
+        "them sign, so that one can follow another. Empty: callback URLs are refused. Set it for API and workers alike.",
+    )
+    webhook_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (),
+        validation_alias="STENO_WEBHOOK_NETWORKS",
+        description="Networks that webhooks may call although they are not public, comma separated, such as 10.1.0.0/16. "
+        "Set it for API and workers alike.",
+    )
+    events_life: float = Field(
+        600.0,
+        validation_alias="STENO_EVENTS_LIFE",
+        gt=0,
+        description="Seconds after which an event stream is ended for the client to open another, from where it was.",
+    )
 
     _split_lists = field_validator(
-        "allowed_formats", "engines", "models", "local_models", "align_models", "engine_pythons", mode="before"
-    )(split)
-
-    @field_validator("allowed_formats")
-    @classmethod
-    def _plain_extensions(cls, value: frozenset[str]) -> frozenset[str]:
-        formats = frozenset(part.lower().lstrip(".") for part in value)
-        if not formats or not all(part.isascii() and part.isalnum() for part in formats):
-            raise ValueError("give file extensions of letters and digits, such as mp3,wav")
-        return formats
-
-    @field_validator("engines")
-    @classmethod
-    def _known_engines(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [name for name in value if name not in ENGINES]:
-            raise ValueError(f"no engine is called {', '.join(unknown)}; there are {', '.join(ENGINES)}")
-        return value
-
-    @field_validator("models")
-    @classmethod
-    def _known_models(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [name for name in value if name not in all_models()]:
-            raise ValueError(f"no model is called {', '.join(unknown)}; there are {', '.join(all_models())}")
-        return value
-
-    @field_validator("local_models")
-    @classmethod
-    def _engine_name_path(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in value:
-            engine, name, path = registered(entry)
-            if not (name and path and engine in ENGINES):
-                raise ValueError(f"'{entry}' is not engine:name=path with an engine of {', '.join(ENGINES)}")
-        return value
-
-    @field_validator("align_models")
-    @classmethod
-    def _language_model(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return pairs(value, LANGUAGES, "code=model with one of Whisper's language codes")
-
-    @field_validator("engine_pythons")
-    @classmethod
-    def _engine_python(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return pairs(value, ENGINES, f"engine=path with an engine of {', '.join(ENGINES)}")
+        "allowed_formats", "engines", "models", "local_models", "align_models", "engine_pythons", "webhook_secrets",
+        mode="before",
+    )(split)  # fmt: skip
+    _networks = field_validator("webhook_networks", mode="before")(lists.networks)
+    _extensions = field_validator("allowed_formats")(lists.extensions)
+    _engine_names = field_validator("engines")(lists.engine_names)
+    _model_names = field_validator("models")(lists.model_names)
+    _model_paths = field_validator("local_models")(lists.model_paths)
+    _language_models = field_validator("align_models")(lists.language_models)
+    _engine_pythons = field_validator("engine_pythons")(lists.engine_pythons)
+    _webhook_secrets = field_validator("webhook_secrets")(check_secrets)
 
     @field_validator("default_model")
     @classmethod
@@ -270,6 +279,15 @@ class Settings(BaseSettings):
     def retention_seconds(self) -> int:
         return max(1, int(self.retention_days * DAY))
 
+    @property
+    def audio_retention_seconds(self) -> float:
+        """How long after its end a job keeps its recording; infinite where that is as long as the job."""
+        return math.inf if self.audio_retention_days is None else self.audio_retention_days * DAY
+
+    @property
+    def min_free_bytes(self) -> int:
+        return self.min_free_mb << 20
+
     def models_of(self, engine: str) -> tuple[str, ...]:
         """The models of an engine that clients may ask for, the registered ones first."""
         named = (name for name in ENGINES[engine].models if not self.models or name in self.models)
@@ -291,7 +309,7 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        problems = [f"{_variable(e['loc'])}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
+        problems = [f"{_variable(e['loc'])}: {e['msg']}{_given(e['loc'], e['input'])}" for e in error.errors()]
         raise SettingsError("Wrong settings. " + "; ".join(problems)) from None
 
 
@@ -299,6 +317,14 @@ def _variable(place: tuple[int | str, ...]) -> str:
     """The environment variable of a field at fault, which pydantic calls by its own name where the default was."""
     field = Settings.model_fields.get(str(place[0])) if place else None
     return str(field.validation_alias if field else ".".join(map(str, place)))
+
+
+def _given(place: tuple[int | str, ...], value: object) -> str:
+    """What a field at fault was given, unless it is a secret."""
+    secret = any(
+        str(field.validation_alias) == _variable(place) for field in Settings.model_fields.values() if not field.repr
+    )
+    return "" if secret else f" (got {value!r})"
 
 
 def usable_cores() -> int:

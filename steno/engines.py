@@ -44,6 +44,8 @@ class Engine:
     options: frozenset[str]
     fixed: Mapping[str, Any] = field(default_factory=dict)
     languages: tuple[str, ...] | None = None
+    aligns: bool = False
+    """Whether a stage of its own, alignment, follows the listening."""
     imports: tuple[str, ...] = ()
     """Modules that take seconds to import: what STENO_STANDBY has ready."""
 
@@ -75,6 +77,7 @@ ENGINES: dict[str, Engine] = {
                 }
             ),
             fixed={"vad": True, "temperature": 0.0},
+            aligns=True,
             imports=("whisperx.asr", "whisperx.alignment", "whisperx.diarize"),
         ),
         Engine(

@@ -10,7 +10,11 @@ from steno.config import Settings, usable_cores
 
 CALM: Final = {
     "OMP_NUM_THREADS": str(usable_cores()),
-    "OMP_WAIT_POLICY": "passive",  # two thread pools that spin cost ten times the time on busy cores
+    # A thread that waits spins for microseconds, then sleeps. For 10 minutes of audio through whisperx on two cores: 19 s
+    # so, 31 s if it sleeps at once (OMP_WAIT_POLICY=passive); with both cores busy otherwise 36 s so, 103 s by the
+    # libraries' own way.
+    "GOMP_SPINCOUNT": "10000",
+    "KMP_BLOCKTIME": "1",
     "PYANNOTE_METRICS_ENABLED": "0",  # its telemetry is on by default
     "ORT_DISABLE_TELEMETRY": "1",  # and so is that of the runtime that the voice detectors use
     "TOKENIZERS_PARALLELISM": "false",

@@ -1,8 +1,10 @@
 """Settings that are lists: how their text is read, and what an entry may be."""
 
 from collections.abc import Container
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from steno.engines import ENGINES
+from steno.languages import LANGUAGES
 
 
 def split(value: object) -> object:
@@ -31,3 +33,51 @@ def pairs(value: tuple[str, ...], keys: Container[str], shape: str) -> tuple[str
         if not (equals and rest and key in keys):
             raise ValueError(f"'{entry}' is not {shape}")
     return value
+
+
+def extensions(value: frozenset[str]) -> frozenset[str]:
+    """File extensions, without dot and in small letters."""
+    formats = frozenset(part.lower().lstrip(".") for part in value)
+    if not formats or not all(part.isascii() and part.isalnum() for part in formats):
+        raise ValueError("give file extensions of letters and digits, such as mp3,wav")
+    return formats
+
+
+def engine_names(value: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := [name for name in value if name not in ENGINES]:
+        raise ValueError(f"no engine is called {', '.join(unknown)}; there are {', '.join(ENGINES)}")
+    return value
+
+
+def model_names(value: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := [name for name in value if name not in all_models()]:
+        raise ValueError(f"no model is called {', '.join(unknown)}; there are {', '.join(all_models())}")
+    return value
+
+
+def model_paths(value: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in value:
+        engine, name, path = registered(entry)
+        if not (name and path and engine in ENGINES):
+            raise ValueError(f"'{entry}' is not engine:name=path with an engine of {', '.join(ENGINES)}")
+    return value
+
+
+def language_models(value: tuple[str, ...]) -> tuple[str, ...]:
+    return pairs(value, LANGUAGES, "code=model with one of Whisper's language codes")
+
+
+def engine_pythons(value: tuple[str, ...]) -> tuple[str, ...]:
+    return pairs(value, ENGINES, f"engine=path with an engine of {', '.join(ENGINES)}")
+
+
+def networks(value: object) -> list[IPv4Network | IPv6Network]:
+    """Networks from their text in CIDR form, or as they are."""
+    entries = split(value)
+    found = []
+    for entry in entries if isinstance(entries, list | tuple) else [entries]:
+        try:
+            found.append(ip_network(str(entry)))
+        except ValueError as error:
+            raise ValueError(f"{error}; give networks such as 10.1.0.0/16 or fd00::/8") from error
+    return found

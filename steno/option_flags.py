@@ -24,3 +24,8 @@ Disfluencies = Annotated[bool, typer.Option("--disfluencies", help="Mark hesitat
 SuppressNumerals = Annotated[
     bool, typer.Option("--suppress-numerals", help="Numbers as words, not digits.", rich_help_panel=_PANEL)
 ]
+Priority = Annotated[str | None, typer.Option(help="high, normal or low: which jobs are taken first.")]
+Labels = Annotated[
+    list[str] | None, typer.Option("--label", help="For finding the job again; may be given several times.")
+]
+Reuse = Annotated[bool, typer.Option("--reuse", help="Take the transcript of an earlier job, if it would be the same.")]

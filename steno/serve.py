@@ -19,6 +19,7 @@ from steno.config import Settings
 from steno.engines import ENGINES, install_hints
 from steno.parent import die_with_parent
 from steno.redis_server import RedisServer, RedisServerError
+from steno.webhooks.signing import kept_secret
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,11 @@ class Stack:
     def url(self) -> str:
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def webhook_secret_file(self) -> Path:
+        """Holds the secret that signs webhooks, unless the operator gave one."""
+        return self.data_dir / "webhook-secret"
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -188,7 +194,18 @@ class Stack:
             environment["STENO_REDIS_URL"] = self.redis.url
         environment.setdefault("UPLOAD_DIR", str(self.data_dir.absolute() / "jobs"))
         environment["STENO_ENGINES"] = ",".join(self.engines)
+        if not self.settings.webhook_secrets:
+            environment["STENO_WEBHOOK_SECRETS"] = self._kept_secret()
         return environment
+
+    def _kept_secret(self) -> str:
+        try:
+            return kept_secret(self.webhook_secret_file)
+        except (OSError, ValueError) as error:
+            raise ServeError(
+                f"Cannot use {self.webhook_secret_file} as the secret of webhooks ({error}); mend it, or delete it and a "
+                "new one is made."
+            ) from error
 
     def _api_command(self) -> list[str]:
         listen = ["--host", self.host, "--port", str(self.port)]

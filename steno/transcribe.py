@@ -92,6 +92,8 @@ def transcribe_file(
             f"{error or 'Interrupted.'} The job goes on without you; fetch it when it is done: "
             f"curl {client.server}/jobs/{job_id}/transcript.{format}"
         ) from error
+    if status["status"] == "canceled":
+        raise ClientError(f"Somebody canceled the job; `steno jobs retry {job_id}` queues it again.")
     raise ClientError(f"{status['error']} (job {job_id}, {status['error_code']})")
 
 
@@ -119,6 +121,9 @@ def transcribe(
     no_words: flags.NoWords = False,
     disfluencies: flags.Disfluencies = False,
     suppress_numerals: flags.SuppressNumerals = False,
+    priority: flags.Priority = None,
+    labels: flags.Labels = None,
+    reuse: flags.Reuse = False,
 ) -> None:
     """Upload recordings, wait, and print or save their transcripts. Exits with 0 only if every one succeeded."""
     if format not in WRITERS:
@@ -127,7 +132,8 @@ def transcribe(
         engine=engine, language=language, model=model, task=task, prompt=prompt, hotwords=hotwords, vad=vad,
         temperature=temperature, beam_size=beam_size, batch_size=batch_size, diarize=diarize or None,
         min_speakers=min_speakers, max_speakers=max_speakers, word_timestamps=False if no_words else None,
-        disfluencies=disfluencies or None, suppress_numerals=suppress_numerals or None,
+        disfluencies=disfluencies or None, suppress_numerals=suppress_numerals or None, priority=priority,
+        labels=",".join(labels or ()), reuse=reuse or None,
     )  # fmt: skip
     suffix = "json" if as_json else format
     failed = _transcribe_all(server, files, _targets(files, suffix, output_dir), fields, None if as_json else format)

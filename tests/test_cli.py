@@ -209,3 +209,30 @@ def test_version_and_help() -> None:
     said = steno("--help").stdout
     for command in ("serve", "worker", "api", "transcribe", "models", "doctor"):
         assert command in said
+
+
+def test_jobs_are_listed_shown_and_deleted(stack: Stack, tmp_path: Path) -> None:
+    on = ("--server", stack.url)
+    status = json.loads(
+        steno("transcribe", DATA / "exact-fr-5.flac", "--json", "--label", "mine", "--priority", "high", *on).stdout
+    )
+    job_id = status["job_id"]
+    shown = steno("jobs", "list", "--label", "mine", *on)
+    assert (shown.returncode, job_id in shown.stdout, "exact-fr-5.flac" in shown.stdout) == (0, True, True)
+    assert json.loads(steno("jobs", "show", job_id, *on).stdout)["priority"] == "high"
+    refused = steno("jobs", "cancel", job_id, *on)
+    assert (refused.returncode, "nothing to cancel" in refused.stderr) == (1, True)
+    assert steno("jobs", "retry", *on).returncode == 2
+    again = steno("transcribe", DATA / "exact-fr-5.flac", "--json", "--reuse", *on)
+    assert json.loads(again.stdout)["reused_from"] == job_id
+    assert steno("jobs", "delete", job_id, *on).stdout == f"{job_id} deleted\n"
+    assert steno("jobs", "list", "--label", "mine", *on).stdout == "No such jobs.\n"
+    assert steno("jobs", "show", job_id, *on).returncode == 1
+
+
+def test_a_failed_job_is_in_the_list_with_its_reason_and_can_be_retried(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"RIFF" + bytes(100))
+    on = ("--server", stack.url)
+    assert steno("transcribe", tmp_path / "bad.wav", *on).returncode == 1
+    assert "no audio that can be decoded" in " ".join(steno("jobs", "list", "--status", "failed", *on).stdout.split())
+    assert "queued again" in steno("jobs", "retry", "--failed", *on).stdout

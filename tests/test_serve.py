@@ -80,6 +80,36 @@ def test_a_second_one_on_the_same_folder_or_port_is_refused_with_a_sentence(serv
     assert httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
 
 
+def test_it_makes_a_secret_for_webhooks_keeps_it_and_says_where(serve: Serve, tmp_path: Path) -> None:
+    secret = tmp_path / "data" / "webhook-secret"
+    kept = set()
+    for _ in range(2):
+        process = serve(free_port())
+        said = until_ready(process)
+        assert f"signed with the secret in {secret}" in said
+        assert "whsec_" not in said
+        kept.add(secret.read_text())
+        (worker, *_) = [member for member in family(process.pid) if b"worker.main" in _command(member)]
+        assert f"STENO_WEBHOOK_SECRETS={secret.read_text().strip()}".encode() in _environment(worker)
+        process.terminate()
+        process.wait(30)
+    assert len(kept) == 1
+    assert secret.stat().st_mode & 0o777 == 0o600
+    secret.write_text("hunter2")
+    process = serve(free_port())
+    assert process.wait(20) == 1
+    assert process.stdout
+    assert "delete it and a new one is made" in " ".join(process.stdout.read().split())
+
+
+def _command(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def _environment(pid: int) -> list[bytes]:
+    return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
 def test_a_killed_part_comes_back(serve: Serve) -> None:
     port = free_port()
     process = serve(port)

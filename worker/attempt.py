@@ -13,32 +13,50 @@ from steno.transcript.model import Segment, Transcript, joined, segment_from_dic
 from worker.engine_process import EngineProcess, Silence
 
 _LOOK_UP_SECONDS: Final = 0.25
-"""How long a wait for the engine may hide that the worker was told to stop."""
+"""How long a wait for the engine may hide that the attempt is to end."""
 
 Report = Callable[[str, float], None]
-"""Takes the stage and the share of the recording that is done, 0 to 1."""
+"""Takes the stage and the share of it that is done, 0 to 1."""
+Heard = Callable[[Segment], None]
+"""Takes each segment as it is heard."""
 
 
-class GivenBack(Exception):
-    """The worker must stop before the job is done; another worker shall have it."""
+class Interrupted(Exception):
+    """The attempt ends before the job is done."""
+
+
+class GivenBack(Interrupted):
+    """The worker must stop; another worker shall have the job."""
+
+
+class Canceled(Interrupted):
+    """Nobody wants the job any more."""
 
 
 class Attempt:
     """Runs a job on the engine process. The process is killed if the attempt ends in any way but by its own answer."""
 
     def __init__(
-        self, settings: Settings, engine: EngineProcess, report: Report, must_stop: Callable[[], bool]
+        self,
+        settings: Settings,
+        engine: EngineProcess,
+        report: Report,
+        look_up: Callable[[], None],
+        heard: Heard = lambda segment: None,
     ) -> None:
+        """`look_up` is called several times a second and raises Interrupted if the job is to end."""
         self._settings = settings
         self._engine = engine
         self._report = report
-        self._must_stop = must_stop
-        self._duration = 0.0
+        self._look_up = look_up
+        self._heard = heard
+        self.duration = 0.0
+        """Of the recording, in seconds, as far as it is known."""
         self._segments: list[Segment] = []
         self._deadline = 0.0
 
     def run(self, request: JobRequest, audio: Path) -> Transcript:
-        """The transcript. Raises JobError, GivenBack."""
+        """The transcript. Raises JobError, Interrupted."""
         starting = self._engine.pid is None  # a process that must first start gets a model's time to do so
         self._limit(self._settings.model_load_limit if starting else 0.0)
         answered = False
@@ -58,8 +76,7 @@ class Attempt:
 
     def _next_event(self) -> dict[str, Any]:
         while True:
-            if self._must_stop():  # asked of a talkative engine, too
-                raise GivenBack
+            self._look_up()  # beside a talkative engine, too
             try:
                 return self._engine.event(min(self._deadline, time.monotonic() + _LOOK_UP_SECONDS))
             except Silence:
@@ -71,21 +88,22 @@ class Attempt:
             case "failed":
                 raise job_error(event["code"], event["message"])
             case "stage":
-                self._duration = event["duration"]
+                self.duration = event["duration"]
                 self._limit(self._settings.model_load_limit if event["stage"] == "loading" else 0.0)
                 self._report(event["stage"], 0.0)
             case "progress":
                 # Longer than the file claimed, or the first to say how long it is.
-                if event["duration"] > self._duration:
-                    self._duration = event["duration"]
+                if event["duration"] > self.duration:
+                    self.duration = event["duration"]
                     self._limit(0.0)
                 self._report(event["stage"], event["share"])
             case "segment":
                 self._segments.append(segment_from_dict(event["segment"]))
+                self._heard(self._segments[-1])
 
     def _limit(self, extra: float) -> None:
         settings = self._settings
-        allowed = settings.time_limit_base + settings.time_limit_factor * self._duration
+        allowed = settings.time_limit_base + settings.time_limit_factor * self.duration
         self._deadline = time.monotonic() + allowed + extra
 
     def _transcript(self, request: JobRequest, done: dict[str, Any]) -> Transcript:

@@ -17,20 +17,22 @@ from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
 from rq.executions import Execution
-from rq.job import Job, JobStatus
+from rq.job import Job
 from rq.serializers import JSONSerializer
-from rq.worker import DequeueStrategy
 
 from steno import interpreters
 from steno.config import Settings, SettingsError, load_settings
 from steno.engines import ENGINES, install_hints
 from steno.jobs.errors import JobError
 from steno.jobs.queue import JobQueue
-from steno.jobs.record import ERROR, TRANSCRIPT
 from steno.jobs.roster import Offer, Roster
+from steno.jobs.settle import settle
+from steno.jobs.state import engine_of_queue
 from steno.jobs.sweep import Sweep
 from worker import tasks
+from worker.courier import Courier
 from worker.pulse import Pulse
+from worker.turns import Turns
 
 log = logging.getLogger("worker.main")
 
@@ -40,13 +42,14 @@ _DEQUEUE_TTL: Final = 20
 
 
 class WarmWorker(SimpleWorker):
-    """One job at a time, from the queues of its engines in turn."""
+    """One job at a time, from the queues of its engines in turn, the urgent ones first."""
 
     max_connection_wait_time = 2.0  # seconds between two tries to reach Redis; RQ would double them up to a minute
 
     def __init__(self, settings: Settings, queue: JobQueue, engines: tuple[str, ...]) -> None:
+        self._turns = Turns(engines)
         super().__init__(
-            [queue.queue(engine) for engine in engines],
+            [queue.queue(engine, priority) for engine, priority in self._turns.order()],
             connection=queue.redis,
             serializer=JSONSerializer,
             worker_ttl=_DEQUEUE_TTL,
@@ -63,10 +66,17 @@ class WarmWorker(SimpleWorker):
         self._held = job, execution
         try:
             self.perform_job(job, queue, execution)
-            self._settle(job)
+            settle(self._settings, self._place.storage, self._job_queue, job.id)
+        except OSError:
+            log.exception("Job %s is over, but not all was put in order", job.id, extra={"action": "settle_failed"})
         finally:
             self._held = None
         self.set_state("idle")
+
+    def reorder_queues(self, reference_queue: Queue) -> None:
+        """Called by RQ when it has taken a job from this queue."""
+        self._turns.taken(engine_of_queue(reference_queue.name))
+        self._ordered_queues = [self._job_queue.queue(*pair) for pair in self._turns.order()]
 
     def subscribe(self) -> None:
         """No commands by pub/sub: its thread and connection would outlive an outage of Redis."""
@@ -97,12 +107,6 @@ class WarmWorker(SimpleWorker):
         if self._held is None:
             raise StopRequested
 
-    def _settle(self, job: Job) -> None:
-        """Once RQ and storage agree that the job is over, nobody needs to watch it any more."""
-        record = {JobStatus.FINISHED: TRANSCRIPT, JobStatus.FAILED: ERROR}.get(job.get_status())
-        if record and self._place.storage.has(job.id, record):
-            self._job_queue.settle(job.id)
-
 
 def work(settings: Settings, engines: tuple[str, ...]) -> None:
     """Serve until told to stop, through every outage of Redis, with the engine process kept warm across them."""
@@ -112,7 +116,9 @@ def work(settings: Settings, engines: tuple[str, ...]) -> None:
     roster = Roster(JobQueue(settings).redis)
     describe = partial(described, settings, engines)
     pulse = Pulse(roster, sweep, engines, settings.worker_ttl, crew.heartbeat, describe)
+    courier = Courier(settings, place.storage)
     pulse.start()
+    courier.start()
     try:
         while place.give_back_at is None:  # whichever worker was there to hear the signal
             with contextlib.suppress(StopRequested):
@@ -124,6 +130,7 @@ def work(settings: Settings, engines: tuple[str, ...]) -> None:
             signal.signal(number, signal.SIG_IGN)
         pulse.stop()
         place.close()
+        courier.stop()
 
 
 def described(settings: Settings, engines: tuple[str, ...]) -> dict[str, Offer]:
@@ -158,7 +165,7 @@ class Crew:
         """Returns when told to stop, too. A Redis that is not there, at the start or later, is a line in the log."""
         try:
             self._worker = WarmWorker(self._settings, self._queue, self._engines)
-            self._worker.work(logging_level="WARNING", dequeue_strategy=DequeueStrategy.ROUND_ROBIN)
+            self._worker.work(logging_level="WARNING")
         except RedisError as error:
             log.warning("Redis does not answer: %s", error, extra={"action": "redis_lost"})
 

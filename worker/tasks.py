@@ -5,23 +5,22 @@ import sys
 import time
 from typing import Any, Final
 
-from redis.exceptions import RedisError
 from rq import Retry, get_current_job
-from rq.job import Job
 
 from steno.config import Settings, load_settings
 from steno.jobs.errors import AudioMissing, JobError, StorageFailed
-from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, error_record
+from steno.jobs.queue import LONGEST_PAUSE
+from steno.jobs.record import CANCELED, ERROR, REQUEST, TRANSCRIPT, JobRequest, error_record
 from steno.storage import LocalStorage, Storage, StorageFull
 from steno.transcript import Transcript
-from worker.attempt import Attempt, GivenBack
+from worker.attempt import Attempt, Canceled, GivenBack
 from worker.engine_process import EngineProcess
+from worker.progress import Progress
 
 log = logging.getLogger(__name__)
 
 _AGAIN: Final = Retry(max=sys.maxsize)
 """Steno counts attempts itself, since RQ does not count those that died with their worker."""
-_REPORT_SECONDS: Final = 0.5
 
 
 class Workplace:
@@ -34,8 +33,10 @@ class Workplace:
         self.give_back_at: float | None = None
         """The moment (time.monotonic) from which a job in hand goes back to the queue; None while all is well."""
 
-    def must_stop(self) -> bool:
-        return self.give_back_at is not None and time.monotonic() >= self.give_back_at
+    def look_up(self) -> None:
+        """Raises GivenBack where the job in hand is to go back."""
+        if self.give_back_at is not None and time.monotonic() >= self.give_back_at:
+            raise GivenBack
 
     def engine_process(self, engine: str) -> EngineProcess:
         """The process that runs this engine: one an interpreter, so one for all engines but those with their own."""
@@ -64,61 +65,77 @@ def workplace() -> Workplace:
 def transcribe(job_id: str) -> dict[str, Any] | Retry:
     """Make the transcript of a job and store it; what RQ keeps is a summary.
 
-    Safe to run twice: the same transcript is written over the first, whole; and a job that has its transcript is not
-    done again. A failure that may pass is tried again up to STENO_MAX_ATTEMPTS; any other is written to storage and
-    raised.
+    Safe to run twice: the same transcript is written over the first, whole; and a job that has its transcript, or is
+    canceled or deleted, is not done. A failure that may pass is tried again up to STENO_MAX_ATTEMPTS, after a pause; any other
+    is written to storage and raised.
     """
     place, progress = workplace(), Progress(get_current_job())
     data = place.storage.get(job_id, REQUEST)
-    if data is None:
-        raise AudioMissing
+    if data is None or place.storage.has(job_id, CANCELED):
+        return {}
     if (done := place.storage.get(job_id, TRANSCRIPT)) is not None:
         return _summary(Transcript.from_dict(done))
-    progress.begin()
+    request = JobRequest.from_dict(data)
+    progress.begin(request.options)
     started = time.monotonic()
     try:
-        transcript = _transcribe(place, JobRequest.from_dict(data), progress)
+        transcript = _transcribe(place, request, progress)
     except GivenBack:
         log.info("Job %s given back: this worker stops", job_id, extra={"action": "job_given_back"})
         progress.give_back()
         return _AGAIN
+    except Canceled:
+        log.info("Job %s let go: it was canceled", job_id, extra={"action": "job_canceled"})
+        return {}
     except Exception as cause:  # noqa: BLE001 - whatever it is, the job must end
         return _after_failure(place, job_id, progress, cause)
-    took = time.monotonic() - started
-    log.info(
-        "Job %s finished: %.1f s of audio in %.1f s",
-        job_id,
-        transcript.duration,
-        took,
-        extra={"action": "job_finished"},
-    )
+    took, length = time.monotonic() - started, transcript.duration
+    progress.finish(request.options, length, transcript.warnings, took)
+    log.info("Job %s finished: %.1f s of audio in %.1f s", job_id, length, took, extra={"action": "job_finished"})
     return _summary(transcript)
 
 
-def _after_failure(place: Workplace, job_id: str, progress: "Progress", cause: Exception) -> dict[str, Any] | Retry:
+def _after_failure(place: Workplace, job_id: str, progress: Progress, cause: Exception) -> dict[str, Any] | Retry:
     """Try again what may pass, store why the rest failed and raise it; unless another worker was faster and succeeded."""
     if (done := place.storage.get(job_id, TRANSCRIPT)) is not None:
         return _summary(Transcript.from_dict(done))
+    if not place.storage.has(job_id, REQUEST):
+        return {}  # deleted under the attempt, which is why it failed
     error, retryable = (cause, cause.retryable) if isinstance(cause, JobError) else (JobError(), True)
     if error is not cause:
         log.error("Job %s met an unforeseen error", job_id, exc_info=cause, extra={"action": "job_error"})
     if retryable and progress.attempts < place.settings.max_attempts:
-        log.warning("Job %s will be tried again: %s", job_id, error, extra={"action": "job_retried"})
-        progress.report("queued", 0.0)
-        return _AGAIN
+        pause = _pause(place.settings.retry_delay, progress.attempts)
+        log.warning("Job %s will be tried again in %.1f s: %s", job_id, pause, error, extra={"action": "job_retried"})
+        progress.wait()
+        return Retry(max=sys.maxsize, interval=round(pause)) if pause >= 1 else _AGAIN
     place.storage.put(job_id, ERROR, error_record(error.code, str(error), progress.attempts))
     if error is cause:
         raise error
     raise error from cause
 
 
-def _transcribe(place: Workplace, request: JobRequest, progress: "Progress") -> Transcript:
+def _pause(delay: float, attempts: int) -> float:
+    """Seconds before the next attempt: four times as long each time, so that a job that kills its engine lets others go on."""
+    return min(delay * 4.0 ** (attempts - 1), LONGEST_PAUSE)
+
+
+def _transcribe(place: Workplace, request: JobRequest, progress: Progress) -> Transcript:
+    def look_up() -> None:
+        place.look_up()
+        progress.look_up()
+
+    def report(stage: str, share: float) -> None:
+        progress.report(stage, share, attempt.duration)
+
     process = place.engine_process(request.options.engine)
-    attempt = Attempt(place.settings, process, progress.report, place.must_stop)
+    attempt = Attempt(place.settings, process, report, look_up, progress.heard)
     try:
         with place.storage.fetch(request.job_id, request.audio) as path:
             transcript = attempt.run(request, path)
         progress.report("writing", 1.0)
+        if place.storage.has(request.job_id, CANCELED):
+            raise Canceled
         place.storage.put(request.job_id, TRANSCRIPT, transcript.to_dict())
     except FileNotFoundError as error:
         raise AudioMissing from error
@@ -130,37 +147,3 @@ def _transcribe(place: Workplace, request: JobRequest, progress: "Progress") -> 
 def _summary(transcript: Transcript) -> dict[str, Any]:
     words = sum(len(segment.words) for segment in transcript.segments)
     return {"language": transcript.language, "duration": transcript.duration, "words": words}
-
-
-class Progress:
-    """What a running job tells of itself, in RQ's `meta`. A Redis that is away costs the news, not the job."""
-
-    def __init__(self, job: Job | None) -> None:
-        self._job = job
-        self._last = 0.0
-        self._stage = ""
-        self.attempts = int(job.meta.get("attempts", 0)) if job else 0
-
-    def begin(self) -> None:
-        """Count this attempt."""
-        self.attempts += 1
-        self.report("decoding", 0.0)
-
-    def give_back(self) -> None:
-        """An attempt cut short by its own worker does not count."""
-        self.attempts -= 1
-        self.report("queued", 0.0)
-
-    def report(self, stage: str, share: float) -> None:
-        """Tell stage and share done (0 to 1); twice a second at most within a stage."""
-        now = time.monotonic()
-        if stage == self._stage and now - self._last < _REPORT_SECONDS:
-            return
-        self._last, self._stage = now, stage
-        if self._job is None:
-            return
-        self._job.meta.update(attempts=self.attempts, stage=stage, progress=round(share, 3))
-        try:
-            self._job.save_meta()  # type: ignore[no-untyped-call]
-        except RedisError as error:
-            log.warning("Progress not told: %s", error, extra={"action": "progress_untold"})

@@ -8,11 +8,12 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
 from steno.config import Settings
+from steno.jobs import news
 from steno.jobs.options import Options
 from steno.jobs.queue import JobQueue, job_key
-from steno.jobs.record import ERROR, TRANSCRIPT, error_record
+from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, Handling, JobRequest, error_record
 from steno.jobs.roster import Offer, Roster
-from steno.jobs.submit import submit
+from steno.jobs.submit import Submission, submit
 from steno.storage import LocalStorage
 from steno.transcript import Segment, Transcript, Word
 
@@ -56,16 +57,21 @@ class Desk:
         """As a live worker would; one that fell silent where `seconds` are negative."""
         Roster(self.redis).announce("a-worker", (engine,), seconds, {engine: offer} if offer else None)
 
-    def queued(self, job_id: str = "job", engine: str = "whisperx") -> str:
+    def queued(self, job_id: str = "job", engine: str = "whisperx", **handling: Any) -> str:
         upload = self.storage.create(job_id, "audio.wav")
         upload.write([memoryview(b"RIFF")])
-        submit(self.storage, self.queue, upload, job_id, "audio.wav", "talk.wav", Options(engine, "small"))
+        sent = Submission(upload, job_id, "audio.wav", "talk.wav", Options(engine, "small"), Handling(**handling))
+        submit(self.storage, self.queue, sent)
         return job_id
+
+    def request(self, job_id: str) -> JobRequest:
+        return JobRequest.from_dict(self.storage.get(job_id, REQUEST) or {})
 
     def started(self, **told: Any) -> str:
         """With a worker, which tells this of it."""
         job_id = self.queued()
         job = self._rq(job_id)
+        self.redis.lrem(self.queue.queue("whisperx").key, 0, job_id)
         job.meta.update(told)
         job.save_meta()  # type: ignore[no-untyped-call]
         job.set_status(JobStatus.STARTED)
@@ -80,6 +86,28 @@ class Desk:
         job_id = self.queued()
         self.storage.put(job_id, ERROR, error_record(code, message, 2))
         return self.rq_says(job_id, JobStatus.FAILED)
+
+    def writes(self, job_id: str, **told: Any) -> None:
+        """As a worker would that dies before it can tell anybody."""
+        job = self._rq(job_id)
+        job.meta.update(told)
+        job.save_meta()  # type: ignore[no-untyped-call]
+
+    def tells(self, job_id: str, **told: Any) -> None:
+        """As the worker that has it would."""
+        self.writes(job_id, **told)
+        news.state_changed(self.redis, job_id)
+
+    def hears(self, job_id: str, *numbers: int) -> None:
+        """Segments `Line 0`, `Line 1` and so on of this job, a second each, as its worker would tell of them."""
+        for number in numbers:
+            news.segment_heard(self.redis, job_id, Segment(number, number, number + 1.0, f"Line {number}"))
+
+    def finishes(self, job_id: str) -> None:
+        """The worker is done with it."""
+        self.storage.put(job_id, TRANSCRIPT, HEARD.to_dict())
+        self.rq_says(job_id, JobStatus.FINISHED)
+        news.state_changed(self.redis, job_id, over=True)
 
     def rq_says(self, job_id: str, status: JobStatus) -> str:
         self._rq(job_id).set_status(status)

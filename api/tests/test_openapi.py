@@ -5,14 +5,18 @@ from typing import Any, get_args
 import pytest
 from fastapi.testclient import TestClient
 
-from api.models import EngineName
+from api.models import EngineName, HandlingRequest
 from steno.engines import ENGINES
 from steno.jobs.options import Options
 
 ROUTES = {
-    ("post", "/transcribe"): {"200", "400", "408", "422", "503", "507"},
-    ("get", "/status/{job_id}"): {"200", "404", "503"},
+    ("post", "/transcribe"): {"200", "400", "408", "409", "422", "503", "507"},
+    ("get", "/status/{job_id}"): {"200", "404", "422", "503"},
     ("get", "/health"): {"200"},
+    ("get", "/jobs"): {"200", "422", "503"},
+    ("post", "/jobs/{job_id}/cancel"): {"200", "404", "409", "503"},
+    ("post", "/jobs/{job_id}/retry"): {"200", "404", "409", "503", "507"},
+    ("delete", "/jobs/{job_id}"): {"204", "404", "409", "503"},
     ("get", "/ready"): {"200", "503"},
 }
 
@@ -34,7 +38,7 @@ def form_of(told: dict[str, Any]) -> dict[str, Any]:
 def test_the_form_needs_a_binary_file_and_an_engine(told: dict[str, Any]) -> None:
     form = form_of(told)
     assert set(form["required"]) == {"file", "engine"}
-    assert set(form["properties"]) == {"file", *Options.__dataclass_fields__}
+    assert set(form["properties"]) == {"file", *Options.__dataclass_fields__, *HandlingRequest.model_fields}
     assert (form["properties"]["file"]["type"], form["properties"]["file"]["format"]) == ("string", "binary")
 
 
@@ -59,6 +63,19 @@ def test_problems_are_documented_under_their_own_media_type(told: dict[str, Any]
             assert list(response["content"]) == ["application/problem+json"], (path, status)
 
 
+def test_events_and_waiting_are_documented_with_their_parameters(told: dict[str, Any]) -> None:
+    events = told["paths"]["/jobs/{job_id}/events"]["get"]
+    assert {"200", "204", "404", "503"} <= set(events["responses"])
+    assert list(events["responses"]["200"]["content"]) == ["text/event-stream"]
+    assert {(each["name"], each["in"]) for each in events["parameters"]} == {
+        ("job_id", "path"),
+        ("Last-Event-ID", "header"),
+        ("last_event_id", "query"),
+    }
+    (wait,) = [each for each in told["paths"]["/status/{job_id}"]["get"]["parameters"] if each["name"] == "wait"]
+    assert (wait["schema"]["minimum"], wait["schema"]["maximum"]) == (0, 60)
+
+
 def test_every_format_of_a_transcript_is_documented(told: dict[str, Any]) -> None:
     content = told["paths"]["/jobs/{job_id}/transcript.{format}"]["get"]["responses"]["200"]["content"]
     assert {"application/json", "text/plain", "application/x-subrip", "text/vtt", "text/tab-separated-values"} <= set(
@@ -69,7 +86,7 @@ def test_every_format_of_a_transcript_is_documented(told: dict[str, Any]) -> Non
 def test_a_status_is_described_as_the_specification_has_it(told: dict[str, Any]) -> None:
     status = told["components"]["schemas"]["JobStatus"]["properties"]
     assert {"job_id", "status", "result", "error"} <= set(status)
-    assert status["status"]["enum"] == ["queued", "started", "finished", "failed"]
+    assert status["status"]["enum"] == ["queued", "started", "finished", "failed", "canceled"]
 
 
 def test_the_description_can_be_read_by_a_person(client: TestClient) -> None:

@@ -11,9 +11,10 @@ from api.tests.server import kernel_limit
 from conftest import MakeSettings
 from steno.config import Settings
 from steno.jobs.options import Options
-from steno.jobs.queue import UNFINISHED, JobQueue, queue_name
+from steno.jobs.queue import UNFINISHED, JobQueue
 from steno.jobs.record import REQUEST, JobRequest
-from steno.jobs.submit import submit
+from steno.jobs.state import queue_name
+from steno.jobs.submit import Submission, submit
 from steno.redis_server import free_port
 from steno.storage import LocalStorage, StorageFull
 
@@ -57,7 +58,7 @@ def test_nothing_is_left_when_redis_is_gone(desk: Desk, make_settings: MakeSetti
     dead = JobQueue(make_settings(redis_url=f"redis://127.0.0.1:{free_port()}"))
     upload = desk.storage.create("job", "audio.wav")
     with pytest.raises(RedisError):
-        submit(desk.storage, dead, upload, "job", "audio.wav", "talk.wav", Options("whisperx", "small"))
+        submit(desk.storage, dead, Submission(upload, "job", "audio.wav", "talk.wav", Options("whisperx", "small")))
     assert_nothing_left(desk)
 
 

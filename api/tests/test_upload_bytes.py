@@ -139,6 +139,12 @@ class Counting:
     def sync(self) -> None:
         self.inner.sync()
 
+    def digest(self) -> str:
+        return self.inner.digest()
+
+    def move_to(self, job_id: str) -> None:
+        self.inner.move_to(job_id)
+
     def commit(self) -> None:
         self.inner.commit()
 

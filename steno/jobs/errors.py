@@ -7,6 +7,8 @@ class JobError(Exception):
     """The job failed for a reason that Steno did not foresee; the worker's log has the details."""
 
     code: ClassVar[str] = "internal"
+    fault: ClassVar[str] = "Steno"
+    """Whose it is to mend: the client, who sent the recording, the operator, or Steno's own authors."""
     retryable: ClassVar[bool] = False
 
     def __init__(self, message: str = "") -> None:
@@ -19,77 +21,77 @@ class JobError(Exception):
 class AudioUnreadable(JobError):
     """The file holds no audio that can be decoded; check that it plays and upload it again."""
 
-    code = "audio_unreadable"
+    code, fault = "audio_unreadable", "client"
 
 
 class AudioEmpty(JobError):
     """The recording holds no sound at all: its length is zero."""
 
-    code = "audio_empty"
+    code, fault = "audio_empty", "client"
 
 
 class AudioTooLong(JobError):
     """The recording is longer than this server transcribes; split it, or raise STENO_MAX_AUDIO_HOURS."""
 
-    code = "audio_too_long"
+    code, fault = "audio_too_long", "client"
 
 
 class AudioMissing(JobError):
-    """The recording is no longer in storage; upload it again."""
+    """The recording is no longer in storage, though nobody deleted the job; upload it again, and look at the disk."""
 
-    code = "audio_missing"
+    code, fault = "audio_missing", "operator"
 
 
 class EngineUnavailable(JobError):
-    """The engine is not installed where the job was run."""
+    """The engine is not installed where the job was run; `steno doctor` on that machine says how to install it."""
 
-    code = "engine_unavailable"
+    code, fault = "engine_unavailable", "operator"
 
 
 class ModelUnavailable(JobError):
-    """The model could not be loaded."""
+    """The model could not be loaded; `steno models check` on the worker's machine says why, `steno models pull` fetches it."""
 
-    code = "model_unavailable"
+    code, fault = "model_unavailable", "operator"
 
 
 class EngineFailed(JobError):
-    """The engine could not transcribe this recording; the worker's log has the details."""
+    """The engine's library failed on this recording; the worker's log has the details. Another engine may do."""
 
-    code = "engine_failed"
+    code, fault = "engine_failed", "Steno"
 
 
 class EngineDied(JobError):
-    """The engine process ended in the middle of the job."""
+    """The engine process ended in the middle of the job, each time it was tried; the worker's log has its last words."""
 
-    code = "engine_died"
+    code, fault = "engine_died", "operator"
     retryable = True
 
 
 class EngineOutOfMemory(JobError):
     """The engine ran out of memory; use a smaller model, shorter recordings or a larger machine."""
 
-    code = "out_of_memory"
+    code, fault = "out_of_memory", "operator"
     retryable = True
 
 
 class TimeLimitExceeded(JobError):
     """The job took longer than its time limit; raise STENO_TIME_LIMIT_FACTOR or use a smaller model."""
 
-    code = "time_limit"
+    code, fault = "time_limit", "operator"
     retryable = True
 
 
 class WorkerDied(JobError):
-    """The worker died in the middle of the job, every time it was tried."""
+    """The worker died in the middle of the job, every time it was tried; look at its machine's memory and logs."""
 
-    code = "worker_died"
+    code, fault = "worker_died", "operator"
     retryable = True
 
 
 class StorageFailed(JobError):
     """The worker could not read or write its storage; check the disk's free space and permissions."""
 
-    code = "storage_failed"
+    code, fault = "storage_failed", "operator"
     retryable = True
 
 

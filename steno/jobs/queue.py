@@ -1,8 +1,8 @@
-"""Jobs on RQ: one queue an engine, JSON on the wire, ids and small values only."""
+"""Jobs on RQ: three queues an engine, JSON on the wire, ids and small values only."""
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+import time
+from collections.abc import Iterator
 from typing import Any, Final
 
 from redis import Redis
@@ -12,20 +12,30 @@ from redis.retry import Retry
 from rq import Queue
 from rq.exceptions import DuplicateJobError, NoSuchJobError
 from rq.job import Job
+from rq.registry import ScheduledJobRegistry
 from rq.serializers import JSONSerializer
 
 from steno.config import Settings
-from steno.jobs.record import JobRequest, Status
+from steno.engines import ENGINES
+from steno.jobs import news
+from steno.jobs.listing import INDEX, entered
+from steno.jobs.record import PRIORITIES, JobRequest
+from steno.jobs.state import CANCEL_FIELD, STATUS_FIELDS, JobState, described, parse_state, queue_name
 
 JOB_FUNCTION: Final = "worker.tasks.transcribe"
 UNFINISHED: Final = "steno:unfinished"
-"""Set of the ids that were accepted and are neither finished nor failed: what the sweep keeps an eye on."""
-STATUS_FIELDS: Final = ("status", "meta", "origin", "enqueued_at", "started_at", "ended_at")
-"""The fields of RQ's job hash that tell where a job is."""
+"""Set of the ids that were accepted and are not over: what the sweep keeps an eye on."""
+
+LONGEST_PAUSE: Final = 600.0
+"""Seconds that a job waits at most between two attempts."""
 
 _NO_TIME_LIMIT: Final = -1  # the worker keeps its own, scaled by the audio's length
-_QUEUE_PREFIX: Final = "steno-"
 _SOCKET_SECONDS: Final = 5.0
+_TORN: Final = (NoSuchJobError, ResponseError, ValueError, KeyError, TypeError)
+"""What RQ raises for a job that is gone, or of which a lost Redis left only a part."""
+_SET_IF_THERE: Final = (
+    "return redis.call('exists', KEYS[1]) == 1 and redis.call('hset', KEYS[1], ARGV[1], ARGV[2]) or 0"
+)
 
 
 def connect(settings: Settings) -> "Redis":
@@ -36,17 +46,14 @@ def connect(settings: Settings) -> "Redis":
     )
 
 
-def queue_name(engine: str) -> str:
-    return _QUEUE_PREFIX + engine
-
-
-def engine_of_queue(name: str) -> str:
-    return name.removeprefix(_QUEUE_PREFIX)
-
-
 def job_key(job_id: str) -> str:
     """The Redis key of RQ's hash of a job."""
     return Job.key_for(job_id)
+
+
+def paused(queue: Queue) -> ScheduledJobRegistry:
+    """The jobs of a queue that wait for the time of their next attempt."""
+    return ScheduledJobRegistry(queue=queue)  # type: ignore[no-untyped-call]
 
 
 class JobQueue:
@@ -57,24 +64,29 @@ class JobQueue:
         self._keep = settings.retention_seconds
         self._queues: dict[str, Queue] = {}
 
-    def queue(self, engine: str) -> Queue:
-        if engine not in self._queues:
-            self._queues[engine] = Queue(
-                queue_name(engine),
-                connection=self.redis,
-                serializer=JSONSerializer,
-                default_timeout=_NO_TIME_LIMIT,
+    def queue(self, engine: str, priority: str = "normal") -> Queue:
+        name = queue_name(engine, priority)
+        if name not in self._queues:
+            self._queues[name] = Queue(
+                name, connection=self.redis, serializer=JSONSerializer, default_timeout=_NO_TIME_LIMIT
             )
-        return self._queues[engine]
+        return self._queues[name]
+
+    def all_queues(self) -> Iterator[Queue]:
+        """Every queue that a job of Steno may be in."""
+        for engine in ENGINES:
+            for priority in PRIORITIES:
+                yield self.queue(engine, priority)
 
     def enqueue(self, request: JobRequest) -> bool:
-        """Put a job in its engine's queue; False if RQ knows the job already, in which case nothing changes.
+        """Put a job in its queue; False if RQ knows the job already, in which case nothing changes.
 
         Marked unfinished first: if this process dies between the two steps, the sweep finds the job.
         """
         self.redis.sadd(UNFINISHED, request.job_id)
+        self.index(request.job_id, request.created_at)
         try:
-            self.queue(request.options.engine).enqueue(
+            self._queue_of(request).enqueue(
                 JOB_FUNCTION,
                 request.job_id,
                 job_id=request.job_id,
@@ -82,94 +94,100 @@ class JobQueue:
                 result_ttl=self._keep,
                 failure_ttl=self._keep,
                 description=f"transcribe {request.job_id} with {request.options.engine}",
+                meta=described(request),
             )
         except DuplicateJobError:
             return False
         return True
 
-    def requeue(self, request: JobRequest) -> None:
-        """Queue a job afresh, whatever RQ remembers of it but its `meta`. Safe only for one that no worker holds."""
-        queue = self.queue(request.options.engine)
+    def requeue(self, request: JobRequest, afresh: bool = False) -> None:
+        """Queue a job again, whatever RQ remembers of it but its `meta`. Safe only for one that no worker holds.
+
+        `afresh`, as if it had never been tried.
+        """
+        queue = self._queue_of(request)
         try:
             job = Job.fetch(request.job_id, connection=self.redis, serializer=JSONSerializer)
-        except (NoSuchJobError, ValueError, KeyError, TypeError):  # gone, or a torn hash left by a lost Redis
+        except _TORN:
             self.redis.delete(job_key(request.job_id))
             self.enqueue(request)
-        else:
-            queue.remove(job)
-            self.redis.lrem(queue.intermediate_queue_key, 0, job.id)  # where RQ may have left it, too
-            queue.enqueue_job(job)
+            return
+        queue.remove(job)
+        self.redis.lrem(queue.intermediate_queue_key, 0, job.id)  # where RQ may have left it, too
+        paused(queue).remove(job)
+        self.redis.hdel(job_key(job.id), CANCEL_FIELD)
+        if afresh:
+            job.meta = described(request)
+        self.redis.sadd(UNFINISHED, job.id)
+        queue.enqueue_job(job, at_front=not afresh)  # what was lost has waited already
+
+    def release_due(self) -> None:
+        """Queue the jobs whose pause before another attempt is over."""
+        for queue in self.all_queues():
+            registry = paused(queue)
+            for job_id in registry.get_jobs_to_schedule(int(time.time())):
+                if self.redis.zrem(
+                    registry.key, job_id
+                ):  # whoever removed it queues it; if killed here, the sweep does
+                    self._release(queue, job_id)
+
+    def _release(self, queue: Queue, job_id: str) -> None:
+        with contextlib.suppress(*_TORN):  # nothing to queue: the sweep finds it in no place
+            queue.enqueue_job(Job.fetch(job_id, connection=self.redis, serializer=JSONSerializer))
+
+    def withdraw(self, job_id: str) -> None:
+        """Take a job out of the queue it waits in, if it does."""
+        with contextlib.suppress(*_TORN):
+            job = Job.fetch(job_id, connection=self.redis, serializer=JSONSerializer)
+            queue = Queue(job.origin, connection=self.redis, serializer=JSONSerializer)
+            self.redis.lrem(queue.key, 0, job_id)
+            self.redis.zrem(paused(queue).key, job_id)
+
+    def flag_canceled(self, job_id: str) -> None:
+        """Tell the worker that has the job, and whoever asks, that it is canceled. Nothing happens where RQ has no such job."""
+        self.redis.eval(_SET_IF_THERE, 1, job_key(job_id), CANCEL_FIELD, "1")
+
+    def is_flagged(self, job_id: str) -> bool:
+        """Whether the job is to stop."""
+        return bool(self.redis.hexists(job_key(job_id), CANCEL_FIELD))
+
+    def state(self, job_id: str) -> JobState | None:
+        """Where a job is by RQ's account; None if it knows of none."""
+        return parse_state(self.redis.hmget(job_key(job_id), STATUS_FIELDS))
+
+    def index(self, job_id: str, created_at: str) -> None:
+        """Have the job listed, by the moment (ISO 8601) it was accepted."""
+        self.redis.zadd(INDEX, {job_id: entered(created_at)})
+
+    def unlist(self, job_id: str) -> None:
+        """Have the job listed no more."""
+        self.redis.zrem(INDEX, job_id)
 
     def forget(self, job_id: str) -> None:
-        """Remove every trace of a job from Redis."""
+        """Remove what RQ and the sweep know of a job: from now on storage alone answers for it. It stays listed."""
         self.settle(job_id)
         try:
             Job.fetch(job_id, connection=self.redis, serializer=JSONSerializer).delete()
-        except (NoSuchJobError, ResponseError, ValueError, KeyError, TypeError):
+        except _TORN:
             self.redis.delete(job_key(job_id))
+
+    def erase(self, job_id: str) -> None:
+        """Remove every trace of a job from Redis."""
+        self.forget(job_id)
+        self.unlist(job_id)
+        news.forget(self.redis, job_id)
 
     def unfinished(self) -> set[str]:
         """Ids of the jobs that the sweep watches."""
-        return {_text(job_id) or "" for job_id in self.redis.smembers(UNFINISHED)}
+        members: set[Any] = self.redis.smembers(UNFINISHED)
+        return {member.decode() for member in members}
 
     def settle(self, job_id: str) -> None:
-        """The job is finished or failed and its record is in storage: the sweep may stop watching it."""
+        """The job is over and its record is in storage: the sweep may stop watching it."""
         self.redis.srem(UNFINISHED, job_id)
 
-
-@dataclass(frozen=True)
-class JobState:
-    """Where a job is by RQ's account. Times are ISO 8601 or None, `progress` is 0 to 1."""
-
-    status: Status
-    engine: str
-    stage: str
-    progress: float
-    attempts: int
-    enqueued_at: str | None
-    started_at: str | None
-    ended_at: str | None
+    def _queue_of(self, request: JobRequest) -> Queue:
+        return self.queue(request.options.engine, request.priority)
 
 
-_STATUSES: Final = {
-    b"finished": Status.FINISHED,
-    b"failed": Status.FAILED,
-    b"stopped": Status.FAILED,
-    b"canceled": Status.FAILED,
-    b"started": Status.STARTED,
-}
-
-
-def parse_state(values: Sequence[Any]) -> JobState | None:
-    """The values of STATUS_FIELDS as read from Redis; None where there is no such job, or only a torn one."""
-    status, meta, origin, enqueued_at, started_at, ended_at = values
-    if status is None or origin is None:
-        return None
-    told = _parse_meta(meta)
-    return JobState(
-        status=_STATUSES.get(status, Status.QUEUED),
-        engine=engine_of_queue(origin.decode()),
-        stage=str(told.get("stage", "queued")),
-        progress=float(told.get("progress", 0.0)),
-        attempts=int(told.get("attempts", 0)),
-        enqueued_at=_text(enqueued_at),
-        started_at=_text(started_at),
-        ended_at=_text(ended_at),
-    )
-
-
-def _parse_meta(meta: bytes | None) -> dict[str, Any]:
-    if not meta:
-        return {}
-    told = json.loads(meta)
-    return told if isinstance(told, dict) else {}
-
-
-def _text(value: Any) -> str | None:
-    return value.decode() if value else None
-
-
-__all__ = [
-    "STATUS_FIELDS", "UNFINISHED", "JobQueue", "JobState", "RedisError", "connect", "job_key",
-    "parse_state", "queue_name",
-]  # fmt: skip
+__all__ = ["LONGEST_PAUSE", "UNFINISHED", "JobQueue", "RedisError", "connect", "job_key"]

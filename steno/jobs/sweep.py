@@ -13,20 +13,21 @@ from collections.abc import Callable
 from typing import Final
 
 from redis.exceptions import LockError, RedisError
+from rq.executions import Execution
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegistry
 from rq.worker_registration import clean_worker_registry
 
 from steno.config import DAY, Settings
-from steno.engines import ENGINES
+from steno.jobs import news
 from steno.jobs.errors import JobError, WorkerDied
-from steno.jobs.queue import STATUS_FIELDS, UNFINISHED, JobQueue, job_key, parse_state
-from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, Status, error_record
+from steno.jobs.janitor import Janitor
+from steno.jobs.queue import JobQueue, paused
+from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, Status, error_record, outcome
+from steno.jobs.settle import tell_over
 from steno.storage import Storage
 
 log = logging.getLogger(__name__)
 
-ORPHAN_SECONDS: Final = 3600.0
-"""A folder without a request in which nothing was written for so long is the rest of an upload whose API died."""
 _SCAN_SECONDS: Final = 60
 _LOCK: Final = "steno:sweep"
 _LOCK_SECONDS: Final = 5.0
@@ -43,6 +44,7 @@ class Sweep:
         self._settings = settings
         self._storage = storage
         self._queue = queue
+        self._janitor = Janitor(settings, storage, queue)
         self._missed: set[str] = set()
         self._lock = self._queue.redis.lock(_LOCK, timeout=_LOCK_SECONDS, blocking=False)
         self._renew = 0.0
@@ -54,6 +56,7 @@ class Sweep:
         self._renew = 0.0
         try:
             self._scan_storage()
+            self._queue.release_due()
             self._requeue_lost()
         finally:
             with contextlib.suppress(LockError):
@@ -63,25 +66,14 @@ class Sweep:
         redis = self._queue.redis
         if redis.exists(_REMEMBERS):
             return
+        self._janitor.begin()
         for job_id in self._storage.job_ids():
-            self._guarded(self._look_at, job_id)
-        for engine in ENGINES:
+            self._guarded(self._janitor.look_at, job_id)
+        for queue in self._queue.all_queues():
             for registry in (FinishedJobRegistry, FailedJobRegistry):
-                registry(queue=self._queue.queue(engine)).cleanup()
-            clean_worker_registry(self._queue.queue(engine))
+                registry(queue=queue).cleanup()
+            clean_worker_registry(queue)
         redis.set(_REMEMBERS, 1, ex=_SCAN_SECONDS)
-
-    def _look_at(self, job_id: str) -> None:
-        """File one folder: forget an old one, remove an orphan, watch an unfinished one."""
-        storage = self._storage
-        if storage.has(job_id, TRANSCRIPT) or storage.has(job_id, ERROR):
-            if storage.idle_seconds(job_id) > self._settings.retention_seconds:
-                self._queue.forget(job_id)
-                storage.delete(job_id)
-        elif storage.has(job_id, REQUEST):
-            self._queue.redis.sadd(UNFINISHED, job_id)
-        elif storage.idle_seconds(job_id) > ORPHAN_SECONDS:
-            storage.delete(job_id)
 
     def _requeue_lost(self) -> None:
         """Queue again what is nowhere, or held by a silent worker, both now and a round ago.
@@ -98,16 +90,16 @@ class Sweep:
         self._missed = lost - found
 
     def _whereabouts(self) -> set[str]:
-        """Ids that wait in a queue or are held by a live worker."""
+        """Ids that wait in a queue or for their next attempt, or are held by a live worker."""
         accounted: set[str] = set()
         now = time.time()
-        for engine in ENGINES:
-            queue = self._queue.queue(engine)
+        for queue in self._queue.all_queues():
             accounted.update(queue.get_job_ids())
+            accounted.update(paused(queue).get_job_ids(cleanup=False))
             registry = StartedJobRegistry(queue=queue)
             for job_id, execution_id in registry.get_job_and_execution_ids(cleanup=False):
-                expiry = self._queue.redis.zscore(registry.key, f"{job_id}:{execution_id}") or 0.0
-                if expiry > now:
+                # Not the registry's score: that is a moment by the worker's clock, which may have been set since.
+                if self._queue.redis.exists(Execution(execution_id, job_id, self._queue.redis).key):
                     accounted.add(job_id)
             self._queue.redis.zremrangebyscore(registry.key, 0, now - DAY)  # not at once: a heartbeat may yet revive it
         return accounted
@@ -132,11 +124,10 @@ class Sweep:
         except (ValueError, KeyError, TypeError):
             self._fail(job_id, JobError("The job's request in storage cannot be read; upload the recording again."), 0)
             return
-        state = parse_state(self._queue.redis.hmget(job_key(job_id), STATUS_FIELDS))
-        finished = state is not None and state.status is Status.FINISHED
-        if request is None or self._storage.has(job_id, ERROR):
+        state, ended = self._queue.state(job_id), outcome(self._storage, job_id)
+        if request is None or ended in (Status.FAILED, Status.CANCELED):
             self._queue.forget(job_id)  # from now on storage alone answers for it
-        elif finished and self._storage.has(job_id, TRANSCRIPT):
+        elif ended is Status.FINISHED and state is not None and state.status is Status.FINISHED:
             self._queue.settle(job_id)
         elif state and state.status in _TRIED and state.attempts >= self._settings.max_attempts:
             times = f"all {state.attempts} times it was tried"
@@ -145,9 +136,11 @@ class Sweep:
         else:
             log.warning("Job %s was lost by its worker; queued again", job_id, extra={"action": "job_requeued"})
             self._queue.requeue(request)
+            news.state_changed(self._queue.redis, job_id)
 
     def _fail(self, job_id: str, error: JobError, attempts: int) -> None:
         if not self._storage.has(job_id, TRANSCRIPT):
             log.error("Job %s failed: %s", job_id, error, extra={"action": "job_failed"})
             self._storage.put(job_id, ERROR, error_record(error.code, str(error), attempts))
         self._queue.forget(job_id)
+        tell_over(self._storage, self._queue.redis, job_id)

@@ -18,6 +18,10 @@ class StorageFull(Exception):
     """There is no room left for what was to be written."""
 
 
+class JobExists(Exception):
+    """There is a job of that id already."""
+
+
 class Upload(Protocol):
     """A recording on its way in. Exactly one of `commit` and `discard` ends it; `discard` may be called after either."""
 
@@ -28,6 +32,12 @@ class Upload(Protocol):
 
     def sync(self) -> None:
         """Return when the bytes so far will survive a power cut. Raises StorageFull."""
+
+    def digest(self) -> str:
+        """SHA-256 of the bytes so far, in hexadecimal."""
+
+    def move_to(self, job_id: str) -> None:
+        """Become the recording of another job. Of two that try the same one wins; the other gets JobExists."""
 
     def commit(self) -> None:
         """Make the recording appear under its name, whole and durable. Raises StorageFull."""
@@ -60,8 +70,23 @@ class Storage(Protocol):
     def fetch(self, job_id: str, name: str) -> AbstractContextManager[Path]:
         """A local path to the file while the context lasts. Raises FileNotFoundError."""
 
+    def digest(self, job_id: str, name: str) -> str:
+        """SHA-256 of a file, in hexadecimal. Raises FileNotFoundError."""
+
+    def written_at(self, job_id: str, name: str) -> float | None:
+        """When a file was written, in seconds since 1970; None if there is none."""
+
+    def remove(self, job_id: str, name: str) -> None:
+        """Remove one file, durably; nothing happens where there is none."""
+
     def delete(self, job_id: str) -> None:
-        """Remove the job's folder, the request first, so that a half-deleted job is never taken for a waiting one."""
+        """Remove the job's folder, the request first, so that a half-deleted job is never taken for a waiting one.
+
+        When this returns, nothing of it is left. Raises OSError.
+        """
+
+    def names(self, job_id: str) -> list[str]:
+        """The files of a job."""
 
     def job_ids(self) -> Iterator[str]:
         """Every folder there is, in no order."""

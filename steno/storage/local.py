@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -12,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from steno.storage.base import StorageFull, is_job_id
+from steno.storage.base import JobExists, StorageFull, is_job_id
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 _PARTIAL = ".part"
 _WRITEBACK_BYTES = 8 << 20
 _MAX_BUFFERS = min(os.sysconf("SC_IOV_MAX"), 1024)
@@ -38,6 +40,17 @@ def _sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _below(root: Path, job_id: str) -> Path:
+    if not is_job_id(job_id):
+        raise ValueError(f"not a job id: {job_id!r}")
+    return root / job_id
 
 
 class LocalUpload:
@@ -80,6 +93,21 @@ class LocalUpload:
     def sync(self) -> None:
         with self._lock, _full_means_full():
             os.fsync(self._handle)
+
+    def digest(self) -> str:
+        return _digest(self._partial)
+
+    def move_to(self, job_id: str) -> None:
+        folder = _below(self._folder.parent, job_id)
+        with self._lock:
+            try:
+                self._folder.rename(folder)
+            except OSError as error:
+                if error.errno in _TAKEN:
+                    raise JobExists(job_id) from error
+                raise
+            self._folder, self._target = folder, folder / self._target.name
+            self._partial = folder / self._partial.name
 
     def commit(self) -> None:
         self.sync()
@@ -149,10 +177,34 @@ class LocalStorage:
             raise FileNotFoundError(path)
         yield path
 
+    def digest(self, job_id: str, name: str) -> str:
+        return _digest(self._folder(job_id) / name)
+
+    def written_at(self, job_id: str, name: str) -> float | None:
+        try:
+            return (self._folder(job_id) / name).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
+    def remove(self, job_id: str, name: str) -> None:
+        folder = self._folder(job_id)
+        with contextlib.suppress(FileNotFoundError):
+            (folder / name).unlink()
+            _sync_folder(folder)
+
     def delete(self, job_id: str) -> None:
         folder = self._folder(job_id)
-        (folder / "request.json").unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            (folder / "request.json").unlink()
         shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():  # somebody wrote into it meanwhile; or it cannot be removed, which must be said
+            shutil.rmtree(folder)
+
+    def names(self, job_id: str) -> list[str]:
+        try:
+            return [path.name for path in self._folder(job_id).iterdir()]
+        except FileNotFoundError:
+            return []
 
     def job_ids(self) -> Iterator[str]:
         with contextlib.suppress(FileNotFoundError), os.scandir(self.root) as entries:
@@ -169,6 +221,4 @@ class LocalStorage:
         return max(0.0, time.time() - newest)
 
     def _folder(self, job_id: str) -> Path:
-        if not is_job_id(job_id):
-            raise ValueError(f"not a job id: {job_id!r}")
-        return self.root / job_id
+        return _below(self.root, job_id)

@@ -11,11 +11,13 @@ from redis import Redis
 from conftest import MakeSettings
 from steno.config import Settings
 from steno.jobs import sweep as sweep_module
+from steno.jobs.janitor import ORPHAN_SECONDS
 from steno.jobs.options import Options
-from steno.jobs.queue import STATUS_FIELDS, JobQueue, job_key, parse_state
+from steno.jobs.queue import JobQueue, job_key
 from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, Status, error_record, utc_now
-from steno.jobs.submit import submit
-from steno.jobs.sweep import ORPHAN_SECONDS, Sweep
+from steno.jobs.state import STATUS_FIELDS, parse_state
+from steno.jobs.submit import Submission, submit
+from steno.jobs.sweep import Sweep
 from steno.storage import LocalStorage, StorageFull
 
 OPTIONS = Options("pocketsphinx", "en-us")
@@ -32,7 +34,7 @@ class Place:
         job_id = str(uuid.uuid4())
         upload = self.storage.create(job_id, "audio.wav")
         upload.write([memoryview(b"x")])
-        submit(self.storage, self.queue, upload, job_id, "audio.wav", "a.wav", OPTIONS)
+        submit(self.storage, self.queue, Submission(upload, job_id, "audio.wav", "a.wav", OPTIONS))
         return job_id
 
     def waiting(self) -> list[str]:
@@ -163,7 +165,7 @@ def test_a_submission_that_fails_at_any_step_leaves_nothing(
     upload = place.storage.create("a", "audio.wav")
     monkeypatch.setattr({"commit": upload, "put": place.storage, "enqueue": place.queue}[step], step, fail)
     with pytest.raises(StorageFull):
-        submit(place.storage, place.queue, upload, "a", "audio.wav", "a.wav", OPTIONS)
+        submit(place.storage, place.queue, Submission(upload, "a", "audio.wav", "a.wav", OPTIONS))
     assert list(place.storage.job_ids()) == []
     assert redis.keys() == []
 
@@ -177,7 +179,7 @@ def test_a_job_is_enqueued_once_whoever_asks(place: Place) -> None:
 
 def test_a_record_of_a_newer_steno_can_be_read() -> None:
     request = JobRequest("a", Options("pocketsphinx", "en-us"), "a.wav", "audio.wav", 0, utc_now())
-    assert JobRequest.from_dict({**request.to_dict(), "priority": "high"}) == request
+    assert JobRequest.from_dict({**request.to_dict(), "colour": "red"}) == request
 
 
 def test_nothing_of_it_needs_a_folder_that_exists(place: Place, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def run(process: EngineProcess, environment: dict[str, str]) -> Run:
             if stages is not None and stage not in stages:
                 stages.append(stage)
 
-        return Attempt(settings_from(environment), process, report, lambda: False).run(request, path)
+        return Attempt(settings_from(environment), process, report, lambda: None).run(request, path)
 
     return do
 
@@ -115,7 +115,7 @@ def test_an_idle_process_gives_everything_back_and_works_on(environment: dict[st
     request = JobRequest("a", WHISPERX, "a", "audio.m4a", 1, utc_now())
 
     def once() -> Transcript:
-        return Attempt(settings_from(environment), process, lambda *told: None, lambda: False).run(request, SHORT)
+        return Attempt(settings_from(environment), process, lambda *told: None, lambda: None).run(request, SHORT)
 
     first = once()
     pid = process.pid

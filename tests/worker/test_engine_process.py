@@ -47,10 +47,10 @@ def request(model: str = MODEL) -> JobRequest:
 def attempt(engine: EngineProcess, make_settings: MakeSettings) -> Callable[..., Attempt]:
     def make(
         report: Callable[[str, float], None] = lambda stage, share: None,
-        must_stop: Callable[[], bool] = lambda: False,
+        look_up: Callable[[], None] = lambda: None,
         **changes: Any,
     ) -> Attempt:
-        return Attempt(make_settings(**changes), engine, report, must_stop)
+        return Attempt(make_settings(**changes), engine, report, look_up)
 
     return make
 
@@ -128,13 +128,17 @@ def test_the_time_limit_grows_with_the_recording(attempt: Callable[..., Attempt]
         assert made._deadline - time.monotonic() == pytest.approx(allowed, abs=1)
 
 
+def give_back() -> None:
+    raise GivenBack
+
+
 def test_a_worker_that_must_stop_gives_the_job_back(engine: EngineProcess, attempt: Callable[..., Attempt]) -> None:
     attempt().run(request(), RECORDING)
     pid = engine.pid
     assert pid
     os.kill(pid, signal.SIGSTOP)
     with pytest.raises(GivenBack):
-        attempt(must_stop=lambda: True).run(request(), RECORDING)
+        attempt(look_up=give_back).run(request(), RECORDING)
     assert not alive(pid)
 
 
@@ -210,7 +214,7 @@ def test_an_engine_may_run_under_an_interpreter_of_its_own(
     assert common is place.engine_process("whisperx")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STENO_LOCAL_MODELS", f"faster-whisper:{MODEL}={model_dir}")
-        heard = Attempt(place.settings, own, lambda *told: None, lambda: False).run(request(), RECORDING)
+        heard = Attempt(place.settings, own, lambda *told: None, lambda: None).run(request(), RECORDING)
     assert heard.language == "fr"
     assert b"OTHER_PYTHON=yes" in Path(f"/proc/{own.pid}/environ").read_bytes()
     assert common.pid is None
@@ -220,7 +224,7 @@ def test_an_engine_may_run_under_an_interpreter_of_its_own(
 
 def test_an_interpreter_that_is_not_there_is_named(settings: Settings) -> None:
     with pytest.raises(EngineDied, match="/nowhere/python"):
-        Attempt(settings, EngineProcess(python="/nowhere/python"), lambda *told: None, lambda: False).run(
+        Attempt(settings, EngineProcess(python="/nowhere/python"), lambda *told: None, lambda: None).run(
             request(), RECORDING
         )
 
@@ -232,7 +236,7 @@ def test_a_process_that_was_idle_for_long_is_a_fresh_one_and_works_on(
     engine = EngineProcess({**os.environ, **environment})
     first, again = list[str](), list[str]()
     for told in (first, again):
-        attempt = Attempt(make_settings(), engine, lambda stage, share, told=told: told.append(stage), lambda: False)  # type: ignore[misc]
+        attempt = Attempt(make_settings(), engine, lambda stage, share, told=told: told.append(stage), lambda: None)  # type: ignore[misc]
         attempt.run(request(), RECORDING)
         pid, seen = engine.pid, psutil.Process(engine.pid)
         assert eventually(lambda seen=seen: 10 << 20 < seen.memory_info().rss < 80 << 20)  # type: ignore[misc]
@@ -293,8 +297,14 @@ while True:
 
 
 def test_a_talkative_engine_does_not_keep_its_worker_from_stopping(settings: Settings) -> None:
-    engine, told = Scripted(TALKATIVE), []
-    attempt = Attempt(settings, engine, lambda *news: told.append(news), lambda: len(told) > 5)
+    engine = Scripted(TALKATIVE)
+    told: list[object] = []
+
+    def look_up() -> None:
+        if len(told) > 5:
+            raise GivenBack
+
+    attempt = Attempt(settings, engine, lambda *news: told.append(news), look_up)
     with pytest.raises(GivenBack):
         attempt.run(request(), RECORDING)
     engine.close()
@@ -304,7 +314,7 @@ def test_a_line_without_end_does_not_escape_the_time_limit(make_settings: MakeSe
     engine = Scripted(ENDLESS_LINE)
     limits = make_settings(time_limit_base=0.5, time_limit_factor=0, model_load_limit=0.1)
     with pytest.raises(TimeLimitExceeded):
-        Attempt(limits, engine, lambda *news: None, lambda: False).run(request(), RECORDING)
+        Attempt(limits, engine, lambda *news: None, lambda: None).run(request(), RECORDING)
     engine.close()
 
 
@@ -314,5 +324,5 @@ def test_an_engine_that_closes_its_output_but_lives_is_not_out_of_memory(
     monkeypatch.setattr("worker.engine_process._LAST_BREATH", 0.3)
     engine = Scripted("import os, time; os.close(1); time.sleep(60)")
     with pytest.raises(EngineDied, match="closed its output"):
-        Attempt(settings, engine, lambda *news: None, lambda: False).run(request(), RECORDING)
+        Attempt(settings, engine, lambda *news: None, lambda: None).run(request(), RECORDING)
     assert engine.pid is None

@@ -3,22 +3,27 @@
 from collections.abc import Iterator
 
 import pytest
+from redis import Redis
 from rq import Retry
+from rq.job import Job
 
 from conftest import MakeSettings
 from steno.jobs.errors import EngineFailed
+from steno.jobs.news import stream_key
 from steno.jobs.options import Options
 from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, utc_now
-from steno.transcript import Transcript
-from worker import tasks
+from steno.redis_server import free_port
+from steno.transcript import Segment, Transcript
+from worker import progress, tasks
+from worker.progress import Progress
 
 HEARD = Transcript("", "en", None, 1.0, "pocketsphinx", "en-us")
 
 
-class LastTry(tasks.Progress):
+class LastTry(Progress):
     """A job on its last attempt."""
 
-    def begin(self) -> None:
+    def begin(self, options: Options) -> None:
         self.attempts = 3
 
 
@@ -72,3 +77,21 @@ def test_a_job_that_has_its_transcript_is_not_done_again(
     place.storage.put("a", TRANSCRIPT, HEARD.to_dict())
     fails_with(AssertionError("must not be asked"), monkeypatch)
     assert tasks.transcribe("a") == {"language": "en", "duration": 1.0, "words": 0}
+
+
+def test_segments_are_told_while_redis_is_there_and_hushed_while_it_is_away(
+    redis: Redis, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment = Segment(0, 0.0, 1.0, "Words.")
+    progress.Progress(Job("a", connection=redis)).heard(segment)
+    assert redis.xlen(stream_key("a")) == 1
+    with Redis(port=free_port()) as nowhere:
+        telling = progress.Progress(Job("a", connection=nowhere))
+        for _ in range(3):
+            telling.heard(segment)
+        assert caplog.text.count("Progress not told") == 1
+        monkeypatch.setattr(progress, "_HUSH_SECONDS", 0.0)
+        telling = progress.Progress(Job("a", connection=nowhere))
+        for _ in range(3):
+            telling.heard(segment)
+        assert caplog.text.count("Progress not told") == 4

@@ -2,112 +2,24 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-import uuid
 import zlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
 
-from conftest import DATA, MakeSettings
 from steno.config import Settings
-from steno.jobs.options import Options, resolve
-from steno.jobs.queue import STATUS_FIELDS, JobQueue, JobState, job_key, parse_state
-from steno.jobs.record import ERROR, TRANSCRIPT, Status
-from steno.jobs.submit import submit
+from steno.jobs.options import Options
+from steno.jobs.queue import job_key
+from steno.jobs.record import TRANSCRIPT, Status
 from steno.redis_server import RedisServer, free_port
-from steno.storage import LocalStorage
+from tests.bench import Bench, StartWorker, engine_of, known
 from tests.processes import alive, engines, eventually
-
-TTL = 2
-StartWorker = Callable[..., "subprocess.Popen[bytes]"]
-
-
-class Bench:
-    """Puts recordings in and looks what became of them, without HTTP."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.storage = LocalStorage(settings.upload_dir)
-        self.queue = JobQueue(settings)
-
-    def submit(self, name: str, options: Options | None = None, content: bytes | None = None) -> str:
-        job_id = str(uuid.uuid4())
-        upload = self.storage.create(job_id, f"audio.{name.rpartition('.')[2]}")
-        upload.write([memoryview((DATA / name).read_bytes() if content is None else content)])
-        chosen = options or resolve(self.settings, "faster-whisper", None, None)
-        submit(self.storage, self.queue, upload, job_id, f"audio.{name.rpartition('.')[2]}", name, chosen)
-        return job_id
-
-    def state(self, job_id: str) -> JobState | None:
-        return parse_state(self.queue.redis.hmget(job_key(job_id), STATUS_FIELDS))
-
-    def started(self, job_id: str) -> bool:
-        state = self.state(job_id)
-        return state is not None and state.status is Status.STARTED
-
-    def over(self, job_id: str) -> bool:
-        return self.storage.has(job_id, TRANSCRIPT) or self.storage.has(job_id, ERROR)
-
-    def words(self, job_id: str) -> list[str]:
-        transcript = self.storage.get(job_id, TRANSCRIPT)
-        assert transcript is not None, self.storage.get(job_id, ERROR)
-        return re.findall(r"\w+", transcript["text"].lower())
-
-    def error(self, job_id: str) -> dict[str, Any]:
-        error = self.storage.get(job_id, ERROR)
-        assert error is not None
-        return error
-
-
-@pytest.fixture
-def bench(make_settings: MakeSettings) -> Iterator[Bench]:
-    made = Bench(make_settings(worker_ttl=TTL, shutdown_grace=0.5))
-    yield made
-    made.queue.redis.close()
-
-
-@pytest.fixture
-def start_worker(bench: Bench) -> Iterator[StartWorker]:
-    """Start a worker process over the bench's settings; all are gone at the end."""
-    workers: list[subprocess.Popen[bytes]] = []
-
-    def start(**more: str) -> "subprocess.Popen[bytes]":
-        settings = bench.settings
-        environment = {
-            **os.environ,
-            "STENO_REDIS_URL": settings.redis_address,
-            "UPLOAD_DIR": str(settings.upload_dir),
-            "STENO_LOCAL_MODELS": ",".join(settings.local_models),
-            "STENO_WORKER_TTL": str(settings.worker_ttl),
-            "STENO_SHUTDOWN_GRACE": str(settings.shutdown_grace),
-            **more,
-        }
-        workers.append(subprocess.Popen([sys.executable, "-m", "worker.main"], env=environment))
-        return workers[-1]
-
-    yield start
-    for worker in workers:
-        found = engines(worker.pid)
-        worker.kill()
-        worker.wait()
-        assert eventually(lambda found=found: not any(map(alive, found)))  # type: ignore[misc]
-
-
-def engine_of(worker: "subprocess.Popen[bytes]") -> int:
-    assert eventually(lambda: engines(worker.pid))
-    return engines(worker.pid)[0]
-
-
-def known(truth: dict[str, Any], name: str) -> list[str]:
-    return [word["word"] for word in truth[name]["words"]]
 
 
 def hold(bench: Bench, worker: "subprocess.Popen[bytes]", name: str = "exact-en-1.wav") -> tuple[str, int]:
@@ -184,7 +96,7 @@ def test_a_job_that_kills_every_engine_fails_and_the_next_one_runs(
 
 
 def test_a_hanging_engine_runs_out_of_time(bench: Bench, start_worker: StartWorker) -> None:
-    worker = start_worker(STENO_TIME_LIMIT_BASE="3", STENO_TIME_LIMIT_FACTOR="0", STENO_MAX_ATTEMPTS="1")
+    worker = start_worker(STENO_TIME_LIMIT_BASE="8", STENO_TIME_LIMIT_FACTOR="0", STENO_MAX_ATTEMPTS="1")
     first = bench.submit("exact-fr-5.flac")
     assert eventually(lambda: bench.over(first))
     job_id, engine = hold(bench, worker)
@@ -202,7 +114,7 @@ def test_a_killed_worker_loses_nothing(
     assert eventually(lambda: not alive(engine))
     start_worker()
     assert eventually(lambda: bench.over(job_id))
-    assert time.monotonic() - begun < 10 * TTL
+    assert time.monotonic() - begun < 10 * bench.settings.worker_ttl
     assert bench.words(job_id) == known(truth, "exact-en-1.wav")
 
 

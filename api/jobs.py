@@ -1,0 +1,159 @@
+"""What may be done with jobs after they were accepted: list them, cancel, retry and delete them."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+
+from api import errors
+from api.errors import problems
+from api.models import JobList, JobSummary, RetriedJobs
+from api.state import AppState, State
+from api.views import JobView, job_view
+from steno.jobs import steer
+from steno.jobs.listing import CursorInvalid, newest_first
+from steno.storage import is_job_id
+
+router = APIRouter()
+
+_LOOKED_AT = 5000
+"""Jobs that one page may pass over in search of those that match; the cursor goes on from there."""
+Engine = Annotated[str | None, Query(description="Only jobs of this engine.")]
+Label = Annotated[str | None, Query(description="Only jobs with this label.")]
+StatusName = Literal["queued", "started", "finished", "failed", "canceled"]
+
+
+@router.get("/jobs", summary="List jobs", responses=problems(errors.InvalidField, errors.QueueUnavailable))
+async def list_jobs(
+    state: AppState,
+    status: Annotated[
+        StatusName | None, Query(description="Only jobs in this state; `failed` is the dead-letter list.")
+    ] = None,
+    engine: Engine = None,
+    label: Label = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="Jobs a page.")] = 50,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+) -> JobList:
+    """Newest first. A page with a filter may hold fewer jobs than `limit` and yet not be the last: see `next_cursor`."""
+    wanted = _filter(status, engine, label)
+    found: list[JobSummary] = []
+    looked_at, last = 0, None
+    try:
+        chunks = await asyncio.to_thread(newest_first, state.queue.redis, cursor)
+        while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+            for (_, place), view in zip(chunk, await _views(state, [job_id for job_id, _ in chunk]), strict=True):
+                last, looked_at = place, looked_at + 1
+                if view is not None and wanted(view.fields):
+                    found.append(JobSummary.model_validate(view.fields))
+                if len(found) >= limit or looked_at >= _LOOKED_AT:
+                    return JobList(jobs=found, next_cursor=last)
+    except CursorInvalid as error:
+        fault = {"field": "cursor", "message": "This is no cursor that a page ended with."}
+        raise errors.InvalidField(fault["message"], [fault]) from error
+    return JobList(jobs=found, next_cursor=None)
+
+
+@router.post(
+    "/jobs/retry", summary="Retry all failed jobs", responses=problems(errors.QueueUnavailable, errors.OutOfSpace)
+)
+async def retry_failed_jobs(
+    state: AppState,
+    engine: Engine = None,
+    label: Label = None,
+    error_code: Annotated[str | None, Query(description="Only jobs that failed with this error.")] = None,
+) -> RetriedJobs:
+    """Queues every failed job again, those that match only, as if it had never been tried."""
+    wanted = _filter("failed", engine, label)
+    failed: list[str] = []
+    for chunk in await asyncio.to_thread(lambda: list(newest_first(state.queue.redis))):
+        for view in await _views(state, [job_id for job_id, _ in chunk]):
+            if view and wanted(view.fields) and error_code in (None, view.fields["error_code"]):
+                failed.append(view.fields["job_id"])
+    told = RetriedJobs(retried=[], skipped=[])
+    for job_id in failed:
+        try:
+            await asyncio.to_thread(steer.retry, state.storage, state.queue, job_id)
+            told.retried.append(job_id)
+        except (steer.MoveRefused, steer.NoSuchJob):
+            told.skipped.append(job_id)
+    return told
+
+
+@router.post(
+    "/jobs/{job_id}/cancel",
+    summary="Cancel a job",
+    responses=problems(errors.JobNotFound, errors.MoveRefused, errors.QueueUnavailable, errors.OutOfSpace),
+)
+async def cancel_job(job_id: str, state: AppState) -> JobSummary:
+    """At once if it waits; if it runs, its engine is stopped within two seconds and gives its memory back. Twice does no harm."""
+    await _steered(steer.cancel, state, job_id)
+    return await _summary(state, job_id)
+
+
+@router.post(
+    "/jobs/{job_id}/retry",
+    summary="Retry a job",
+    responses=problems(errors.JobNotFound, errors.MoveRefused, errors.QueueUnavailable, errors.OutOfSpace),
+)
+async def retry_job(job_id: str, state: AppState) -> JobSummary:
+    """Queues a failed or canceled job again, without a new upload, as if it had never been tried."""
+    await _steered(steer.retry, state, job_id)
+    return await _summary(state, job_id)
+
+
+@router.delete(
+    "/jobs/{job_id}",
+    status_code=204,
+    summary="Delete a job",
+    responses=problems(errors.JobNotFound, errors.MoveRefused, errors.QueueUnavailable),
+)
+async def delete_job(job_id: str, state: AppState) -> Response:
+    """Removes its recording, transcript and every other trace; when this is answered, they are gone. One that runs is stopped."""
+    await _steered(steer.delete, state, job_id)
+    return Response(status_code=204)
+
+
+async def _steered(move: Callable[..., Any], state: State, job_id: str) -> None:
+    if not is_job_id(job_id):
+        raise errors.JobNotFound
+    with _as_problems():
+        # What was begun is finished, even if the client goes away meanwhile.
+        await asyncio.shield(asyncio.to_thread(move, state.storage, state.queue, job_id))
+
+
+@contextmanager
+def _as_problems() -> Iterator[None]:
+    try:
+        yield
+    except steer.NoSuchJob as error:
+        raise errors.JobNotFound from error
+    except steer.MoveRefused as error:
+        raise errors.MoveRefused(str(error)) from error
+
+
+async def _summary(state: State, job_id: str) -> JobSummary:
+    return JobSummary.model_validate((await job_view(state, job_id, brief=True)).fields)
+
+
+async def _views(state: State, job_ids: list[str]) -> list[JobView | None]:
+    return await asyncio.gather(*(_view_or_none(state, job_id) for job_id in job_ids))
+
+
+async def _view_or_none(state: State, job_id: str) -> JobView | None:
+    try:
+        return await job_view(state, job_id, brief=True)
+    except errors.JobNotFound:  # deleted a moment ago
+        return None
+
+
+def _filter(status: str | None, engine: str | None, label: str | None) -> Callable[[dict[str, Any]], bool]:
+    def wanted(fields: dict[str, Any]) -> bool:
+        return (
+            status in (None, fields["status"])
+            and engine in (None, fields["engine"])
+            and (label is None or label in fields["labels"])
+        )
+
+    return wanted

@@ -1,0 +1,156 @@
+"""Idempotency-Key and `reuse`: a repeated request, and a recording that was heard before."""
+
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from redis import Redis
+
+from api.tests.conftest import Serve
+from api.tests.desk import HEARD, Desk
+from api.tests.server import Server, eventually
+from conftest import MakeSettings
+from steno.jobs import reuse
+from steno.jobs.record import TRANSCRIPT
+from steno.jobs.submit import keyed_job_id
+
+WAV = b"RIFF" + b"\0" * 5000
+
+
+@pytest.fixture
+def server_over(serve: Serve) -> Server:
+    return serve()
+
+
+def post(server: Server, key: str | None = "k1", content: bytes = WAV, **fields: str) -> httpx.Response:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    form = {"engine": "whisperx", **fields}
+    return httpx.post(
+        f"{server.url}/transcribe", data=form, files={"file": ("a.wav", content)}, headers=headers, timeout=30
+    )
+
+
+def test_a_repeated_request_is_answered_with_the_same_job(server_over: Server) -> None:
+    first, second = post(server_over), post(server_over, '"k1"')
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert first.json() == second.json()
+    assert (first.headers.get("idempotency-replayed"), second.headers["idempotency-replayed"]) == (None, "true")
+    assert len(list(server_over.folder.iterdir())) == 1
+    assert post(server_over, "k2").json() != first.json()
+    assert post(server_over, None).json() != post(server_over, None).json()
+
+
+def test_storage_remembers_the_key_when_redis_does_not(server_over: Server, redis: Redis) -> None:
+    first = post(server_over)
+    redis.flushdb()
+    assert post(server_over).json() == first.json()
+
+
+@pytest.mark.parametrize("changed", [{"content": WAV + b"x"}, {"language": "fr"}, {"labels": "x"}])
+def test_another_request_with_the_same_key_is_refused(server_over: Server, changed: dict[str, Any]) -> None:
+    post(server_over)
+    answer = post(server_over, **changed)
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+    assert len(list(server_over.folder.iterdir())) == 1
+
+
+@pytest.mark.parametrize("key", ["", '""', "x" * 256, "caf\xe9"])
+def test_a_key_that_is_none_is_refused(server_over: Server, key: str) -> None:
+    answer = httpx.post(
+        f"{server_over.url}/transcribe",
+        data={"engine": "whisperx"},
+        files={"file": ("a.wav", WAV)},
+        headers=[(b"idempotency-key", key.encode("latin-1"))],
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_idempotency_key")
+    assert server_over.left() == []
+
+
+def test_a_second_request_while_the_first_is_under_way_is_told_to_wait(server_over: Server) -> None:
+    halfway, go_on = threading.Event(), threading.Event()
+
+    def body() -> Any:
+        yield from (b"--b\r\n", b'Content-Disposition: form-data; name="engine"\r\n\r\nwhisperx\r\n--b\r\n')
+        yield b'Content-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + WAV
+        halfway.set()
+        go_on.wait(20)
+        yield b"\r\n--b--\r\n"
+
+    headers = {"Idempotency-Key": "k1", "Content-Type": "multipart/form-data; boundary=b"}
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(httpx.post, f"{server_over.url}/transcribe", content=body(), headers=headers, timeout=30)
+        assert halfway.wait(20)
+        second = post(server_over)
+        go_on.set()
+        job_id = first.result().json()["job_id"]
+    assert (second.status_code, second.json()["code"]) == (409, "request_in_progress")
+    assert second.headers["retry-after"]
+    assert post(server_over).json()["job_id"] == job_id
+
+
+def test_twenty_at_once_make_one_job(server_over: Server) -> None:
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: post(server_over), range(20)))
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    assert len({answer.json()["job_id"] for answer in answers if answer.status_code == 200}) == 1
+    assert len(list(server_over.folder.iterdir())) == 1
+
+
+def test_what_a_server_that_died_left_under_a_key_is_in_nobodys_way(server_over: Server, desk: Desk) -> None:
+    left = desk.storage.create(keyed_job_id("k1"), "audio.wav")
+    left.write([memoryview(b"half")])
+    answer = post(server_over)
+    assert (answer.status_code, answer.json()["job_id"]) == (200, keyed_job_id("k1"))
+    assert desk.storage.digest(keyed_job_id("k1"), "audio.wav")
+    left.discard()
+
+
+def test_a_deleted_job_frees_its_key(server_over: Server) -> None:
+    job_id = post(server_over).json()["job_id"]
+    assert httpx.delete(f"{server_over.url}/jobs/{job_id}").status_code == 204
+    assert post(server_over, content=WAV + b"other").status_code == 200
+
+
+def finished_before(server: Server, desk: Desk) -> str:
+    """A job of WAV, finished as a worker would leave it."""
+    job_id = str(post(server, None).json()["job_id"])
+    desk.storage.put(job_id, TRANSCRIPT, HEARD.to_dict())
+    options = desk.request(job_id).options
+    reuse.remember(desk.redis, desk.storage.digest(job_id, "audio.wav"), options, job_id, 60)
+    desk.queue.forget(job_id)
+    return job_id
+
+
+def test_a_recording_heard_before_is_answered_from_its_transcript_and_says_so(server_over: Server, desk: Desk) -> None:
+    before = finished_before(server_over, desk)
+    job_id = post(server_over, None, reuse="true").json()["job_id"]
+    told = httpx.get(f"{server_over.url}/status/{job_id}").json()
+    assert (told["status"], told["reused_from"], told["result"]["text"]) == ("finished", before, HEARD.text)
+    assert job_id != before
+    assert desk.queue.unfinished() == set()
+    shutil.rmtree(desk.storage.root / before)
+    assert httpx.get(f"{server_over.url}/status/{job_id}").json()["status"] == "finished"
+
+
+@pytest.mark.parametrize("asked", [{}, {"reuse": "true", "language": "fr"}, {"reuse": "true", "content": WAV + b"x"}])
+def test_anything_else_is_heard_anew(server_over: Server, desk: Desk, asked: dict[str, Any]) -> None:
+    finished_before(server_over, desk)
+    job_id = post(server_over, None, **asked).json()["job_id"]
+    told = httpx.get(f"{server_over.url}/status/{job_id}").json()
+    assert (told["status"], told["reused_from"]) == ("queued", None)
+
+
+def test_a_transcript_that_was_deleted_is_not_reused(server_over: Server, desk: Desk) -> None:
+    httpx.delete(f"{server_over.url}/jobs/{finished_before(server_over, desk)}")
+    job_id = post(server_over, None, reuse="true").json()["job_id"]
+    assert eventually(lambda: httpx.get(f"{server_over.url}/status/{job_id}").json()["status"] == "queued")
+
+
+def test_uploads_must_leave_the_floor_of_free_space(serve: Serve, make_settings: MakeSettings) -> None:
+    server = serve(min_free_mb=1 << 40)
+    answer = post(server, None)
+    assert (answer.status_code, answer.json()["code"]) == (507, "out_of_space")
+    assert server.left() == []

@@ -1,0 +1,221 @@
+"""What may be done with jobs: list them by page and filter, cancel, retry, delete."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from redis import Redis
+
+from api.models import JobList
+from api.tests.desk import Desk
+from steno.jobs.course import SPEEDS
+from steno.jobs.record import CANCELED, ERROR, REQUEST, JobRequest
+from steno.jobs.sweep import Sweep
+
+
+def listed(client: TestClient, **query: Any) -> list[str]:
+    answer = client.get("/jobs", params=query)
+    assert answer.status_code == 200, answer.text
+    return [job.job_id for job in JobList.model_validate(answer.json()).jobs]
+
+
+def test_no_jobs_make_an_empty_list(client: TestClient) -> None:
+    assert client.get("/jobs").json() == {"jobs": [], "next_cursor": None}
+
+
+def test_jobs_are_listed_newest_first_with_all_that_their_status_says_but_the_result(
+    client: TestClient, desk: Desk
+) -> None:
+    for name in ("first", "second", "third"):
+        desk.queued(name, labels=("court",), metadata={"case": "12"}, priority="low")
+    assert listed(client) == ["third", "second", "first"]
+    told = client.get("/jobs").json()["jobs"][0]
+    status = client.get("/status/third").json()
+    assert status.pop("result") is None
+    assert told == status
+    assert (told["labels"], told["metadata"], told["priority"]) == (["court"], {"case": "12"}, "low")
+    assert (told["filename"], told["model"]) == ("talk.wav", "small")
+
+
+def test_pages_hold_every_job_once_though_jobs_come_and_go(client: TestClient, desk: Desk) -> None:
+    names = [desk.queued(f"job{number}") for number in range(7)]
+    page = client.get("/jobs", params={"limit": 3}).json()
+    seen = [job["job_id"] for job in page["jobs"]]
+    desk.queued("newcomer")
+    assert client.delete(f"/jobs/{names[6]}").status_code == 204
+    while page["next_cursor"]:
+        page = client.get("/jobs", params={"limit": 3, "cursor": page["next_cursor"]}).json()
+        seen += [job["job_id"] for job in page["jobs"]]
+    assert seen == names[::-1]
+
+
+def test_jobs_of_the_same_millisecond_are_not_lost_between_pages(client: TestClient, desk: Desk) -> None:
+    names = {desk.queued(f"job{number}") for number in range(5)}
+    for name in names:
+        desk.queue.index(name, "2026-01-01T00:00:00.000Z")
+    page: dict[str, Any] = {"next_cursor": None}
+    seen: list[str] = []
+    while True:
+        page = client.get("/jobs", params={"limit": 2, "cursor": page["next_cursor"]}).json()
+        seen += [job["job_id"] for job in page["jobs"]]
+        if not page["next_cursor"]:
+            break
+    assert sorted(seen) == sorted(names)
+
+
+def test_the_list_is_filtered_by_status_engine_and_label(client: TestClient, desk: Desk) -> None:
+    desk.queued("a", engine="pocketsphinx", labels=("x", "y"))
+    desk.queued("b", labels=("y",))
+    failed = desk.failed()
+    assert listed(client, engine="pocketsphinx") == ["a"]
+    assert listed(client, label="y") == ["b", "a"]
+    assert listed(client, status="failed") == [failed]
+    assert listed(client, status="queued", label="x", engine="whisperx") == []
+
+
+@pytest.mark.parametrize(
+    "query", [{"status": "lost"}, {"limit": 0}, {"limit": 201}, {"cursor": "x"}, {"cursor": "1_"}, {"cursor": "²_a"}]
+)
+def test_a_question_that_makes_no_sense_is_refused(client: TestClient, desk: Desk, query: dict[str, Any]) -> None:
+    answer = client.get("/jobs", params=query)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_field")
+
+
+def test_a_redis_that_lost_its_memory_lists_every_job_again(client: TestClient, desk: Desk, redis: Redis) -> None:
+    names = [desk.queued("a"), desk.queued("b"), desk.failed()]
+    redis.flushdb()
+    Sweep(desk.settings, desk.storage, desk.queue).run()
+    assert listed(client) == names[::-1]
+
+
+def test_a_job_that_waits_is_canceled_at_once(client: TestClient, desk: Desk) -> None:
+    job_id = desk.queued()
+    told = client.post(f"/jobs/{job_id}/cancel")
+    assert (told.status_code, told.json()["status"]) == (200, "canceled")
+    assert desk.queue.queue("whisperx").get_job_ids() == []
+    assert desk.queue.unfinished() == set()
+    assert client.get(f"/status/{job_id}").json()["ended_at"]
+    assert client.post(f"/jobs/{job_id}/cancel").status_code == 200
+    assert client.get(f"/jobs/{job_id}/transcript.txt").json()["code"] == "job_canceled"
+
+
+def test_a_job_that_runs_reads_as_canceled_at_once_and_its_worker_is_told(client: TestClient, desk: Desk) -> None:
+    job_id = desk.started(stage="transcribing")
+    assert client.post(f"/jobs/{job_id}/cancel").json()["status"] == "canceled"
+    assert desk.queue.is_flagged(job_id)
+    retry = client.post(f"/jobs/{job_id}/retry")
+    assert (retry.status_code, retry.json()["code"]) == (409, "move_refused")
+
+
+def test_a_cancel_outlives_a_redis_that_lost_its_memory(client: TestClient, desk: Desk, redis: Redis) -> None:
+    job_id = desk.queued()
+    client.post(f"/jobs/{job_id}/cancel")
+    redis.flushdb()
+    sweep = Sweep(desk.settings, desk.storage, desk.queue)
+    for _ in range(3):
+        sweep.run()
+    assert client.get(f"/status/{job_id}").json()["status"] == "canceled"
+    assert desk.queue.queue("whisperx").get_job_ids() == []
+
+
+def test_what_is_over_cannot_be_canceled(client: TestClient, desk: Desk) -> None:
+    answer = client.post(f"/jobs/{desk.finished()}/cancel")
+    assert (answer.status_code, answer.json()["code"]) == (409, "move_refused")
+
+
+@pytest.mark.parametrize("ended", ["failed", "canceled"])
+def test_a_job_is_retried_as_if_it_were_new(client: TestClient, desk: Desk, ended: str) -> None:
+    job_id = desk.failed() if ended == "failed" else desk.queued()
+    if ended == "canceled":
+        client.post(f"/jobs/{job_id}/cancel")
+    told = client.post(f"/jobs/{job_id}/retry")
+    assert (told.status_code, told.json()["status"], told.json()["attempts"]) == (200, "queued", 0)
+    assert desk.queue.queue("whisperx").get_job_ids() == [job_id]
+    assert not desk.storage.has(job_id, ERROR)
+    assert not desk.storage.has(job_id, CANCELED)
+    assert JobRequest.from_dict(desk.storage.get(job_id, REQUEST) or {}).run == 1
+    again = client.post(f"/jobs/{job_id}/retry")
+    assert (again.status_code, again.json()["code"]) == (409, "move_refused")
+
+
+def test_a_job_without_its_recording_cannot_be_retried(client: TestClient, desk: Desk) -> None:
+    job_id = desk.failed()
+    desk.storage.remove(job_id, "audio.wav")
+    answer = client.post(f"/jobs/{job_id}/retry")
+    assert (answer.status_code, "upload it again" in answer.json()["detail"]) == (409, True)
+    assert client.get(f"/status/{job_id}").json()["status"] == "failed"
+
+
+def test_all_failed_jobs_are_retried_or_those_of_one_error(client: TestClient, desk: Desk) -> None:
+    desk.queued("waits")
+    failed = desk.failed()
+    assert client.post("/jobs/retry", params={"error_code": "time_limit"}).json() == {"retried": [], "skipped": []}
+    assert client.post("/jobs/retry", params={"error_code": "audio_empty"}).json()["retried"] == [failed]
+    assert listed(client, status="failed") == []
+
+
+@pytest.mark.parametrize("make", [Desk.queued, Desk.finished, Desk.failed])
+def test_a_deleted_job_leaves_no_byte(
+    client: TestClient, desk: Desk, redis: Redis, make: Callable[[Desk], str]
+) -> None:
+    job_id = make(desk)
+    assert client.delete(f"/jobs/{job_id}").status_code == 204
+    assert list(desk.storage.root.iterdir()) == []
+    assert traces(redis, job_id) == []
+    assert client.get(f"/status/{job_id}").status_code == 404
+    assert client.delete(f"/jobs/{job_id}").status_code == 404
+
+
+def traces(redis: Redis, job_id: str) -> list[str]:
+    """Keys whose name or content has the id."""
+    found = []
+    for key in redis.scan_iter():
+        content = redis.dump(key) or b""
+        if job_id.encode() in key + content:
+            found.append(key.decode())
+    return found
+
+
+def test_a_job_deleted_while_it_runs_is_gone_and_its_worker_is_told(client: TestClient, desk: Desk) -> None:
+    job_id = desk.started()
+    assert client.delete(f"/jobs/{job_id}").status_code == 204
+    assert client.get(f"/status/{job_id}").status_code == 404
+    assert desk.queue.is_flagged(job_id)
+    assert listed(client) == []
+
+
+@pytest.mark.parametrize(("method", "path"), [("post", "cancel"), ("post", "retry"), ("delete", "")])
+@pytest.mark.parametrize("job_id", ["unknown", "a.b", "%2e%2e"])
+def test_there_is_nothing_to_do_with_an_unknown_job(client: TestClient, method: str, path: str, job_id: str) -> None:
+    answer = client.request(method, f"/jobs/{job_id}/{path}".rstrip("/"))
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_nothing_is_changed_without_redis(offline_client: TestClient, desk: Desk) -> None:
+    job_id = desk.failed()
+    for method, path in (("get", "/jobs"), ("post", f"/jobs/{job_id}/retry"), ("delete", f"/jobs/{job_id}")):
+        answer = offline_client.request(method, path)
+        assert (answer.status_code, answer.json()["code"]) == (503, "queue_unavailable")
+    assert desk.storage.has(job_id, ERROR)
+
+
+def test_a_waiting_job_knows_its_place_behind_the_more_urgent(client: TestClient, desk: Desk) -> None:
+    desk.offer("whisperx", 20)
+    desk.queued("low", priority="low")
+    desk.queued("normal")
+    desk.queued("other", engine="pocketsphinx")
+    desk.queued("late")
+    desk.queued("high", priority="high")
+    places = {job["job_id"]: job["position"] for job in client.get("/jobs").json()["jobs"]}
+    assert places == {"high": 1, "normal": 2, "late": 3, "low": 4, "other": 1}
+
+
+def test_a_waiting_job_tells_how_long_it_may_take_once_speed_was_measured(client: TestClient, desk: Desk) -> None:
+    for engine in ("whisperx", "pocketsphinx"):
+        desk.offer(engine, 20)
+    assert client.get(f"/status/{desk.queued('a')}").json()["seconds_left"] is None
+    desk.redis.hset(SPEEDS, "pocketsphinx", '{"job": 30.0}')
+    for name in ("b", "c"):
+        desk.queued(name, engine="pocketsphinx")
+    assert client.get("/status/c").json()["seconds_left"] == 60.0

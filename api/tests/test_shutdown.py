@@ -1,0 +1,75 @@
+"""A server that is told to stop ends its open streams and held answers instead of waiting for them."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from api.tests.desk import Desk
+from api.tests.listener import Listener, ears
+from api.tests.server import Server, eventually
+from api.tests.wire import head
+from conftest import MakeSettings
+from steno.redis_server import free_port
+
+UVICORN: Final = ["uvicorn", "api.main:app", "--host", "127.0.0.1", "--port", "{port}"]
+GUNICORN: Final = [
+    "gunicorn",
+    "-w",
+    "2",
+    "-k",
+    "uvicorn.workers.UvicornWorker",
+    "api.main:app",
+    "-b",
+    "127.0.0.1:{port}",
+]
+Start = Callable[[list[str]], tuple["subprocess.Popen[bytes]", Server]]
+
+
+@pytest.fixture
+def start(make_settings: MakeSettings, tmp_path: Path) -> Iterator[Start]:
+    """Start a server's own program over the test's folder and Redis; killed with the test if it still runs."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def begin(command: list[str]) -> tuple["subprocess.Popen[bytes]", Server]:
+        settings, port = make_settings(), free_port()
+        environment = {"STENO_REDIS_URL": str(settings.redis_url), "UPLOAD_DIR": str(settings.upload_dir)}
+        words = [part.format(port=port) for part in command]
+        with (tmp_path / "log").open("wb") as log:
+            processes.append(subprocess.Popen([sys.executable, "-m", *words], env=environment, stdout=log, stderr=log))
+        server = Server(settings, port, processes[-1].terminate)
+        assert eventually(lambda: _serves(server), 30), (tmp_path / "log").read_text()
+        return processes[-1], server
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def _serves(server: Server) -> bool:
+    try:
+        return server.get("/health").status == 200
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("command", "how"), [(UVICORN, signal.SIGTERM), (UVICORN, signal.SIGINT), (GUNICORN, signal.SIGTERM)]
+)
+def test_open_streams_do_not_hold_it_up(start: Start, desk: Desk, command: list[str], how: signal.Signals) -> None:
+    """uvicorn alone would wait for them for ever."""
+    process, server = start(command)
+    with Listener(server, desk.started()) as listener, server.connect() as held:
+        listener.state(status="started")
+        held.send(head(method="GET", path="/status/job?wait=60", content_type=None))
+        assert eventually(lambda: ears(desk.redis) >= 1)
+        process.send_signal(how)
+        assert listener.rest() == []  # a proper end: a torn one would raise
+        assert held.answer().json["status"] == "started"
+        process.wait(30)
+    assert ears(desk.redis) == 0

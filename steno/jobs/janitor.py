@@ -1,0 +1,96 @@
+"""What is old goes: jobs past their retention, recordings that need not be kept, and the rests of uploads whose API died.
+
+Also what mends Redis after it lost its memory: unfinished jobs are watched again, every job is listed, every webhook that is
+owed is due. Reads all of storage; safe to run twice, and on several machines at once.
+"""
+
+import contextlib
+import logging
+import time
+from typing import Final, cast
+
+from steno.config import DAY, Settings
+from steno.jobs.listing import INDEX
+from steno.jobs.queue import UNFINISHED, JobQueue
+from steno.jobs.record import OUTCOMES, REQUEST, RETENTION, JobRequest, Status, iso_time, outcome
+from steno.storage import Storage
+from steno.webhooks.due import announce
+
+log = logging.getLogger(__name__)
+
+ORPHAN_SECONDS: Final = 3600.0
+"""A folder without a request in which nothing was written for so long is the rest of an upload whose API died.
+
+No running request pauses so long: STENO_UPLOAD_IDLE_LIMIT ends it first."""
+_RETRY_SECONDS: Final = 1.0 * DAY
+"""A job that failed or was canceled keeps its recording at least so long, so that it can be retried."""
+_RECORDING: Final = "audio."
+
+
+class Janitor:
+    """`look_at` one folder after the other; `begin` a round first."""
+
+    def __init__(self, settings: Settings, storage: Storage, queue: JobQueue) -> None:
+        self._settings = settings
+        self._storage = storage
+        self._queue = queue
+        self._listed: set[str] = set()
+
+    def begin(self) -> None:
+        """Raises redis.exceptions.RedisError."""
+        members = cast("list[bytes]", self._queue.redis.zrange(INDEX, 0, -1))
+        self._listed = {member.decode() for member in members}
+
+    def look_at(self, job_id: str) -> None:
+        """File one folder: forget an old one, remove an orphan, watch an unfinished one. Raises RedisError, OSError."""
+        storage = self._storage
+        ended = outcome(storage, job_id)
+        if ended is None and not storage.has(job_id, REQUEST):
+            if storage.idle_seconds(job_id) > max(ORPHAN_SECONDS, self._settings.upload_idle_limit * 2):
+                storage.delete(job_id)
+                self._queue.erase(job_id)
+            return
+        if job_id not in self._listed:
+            self._list(job_id)
+        if ended is None:
+            self._queue.redis.sadd(UNFINISHED, job_id)
+        else:
+            self._keep_or_forget(job_id, ended)
+
+    def _list(self, job_id: str) -> None:
+        written = self._storage.written_at(job_id, REQUEST)
+        if written is not None:  # the request says it to the millisecond, but may be damaged
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                self._queue.index(job_id, JobRequest.from_dict(self._storage.get(job_id, REQUEST) or {}).created_at)
+                return
+            self._queue.index(job_id, iso_time(written))
+
+    def _keep_or_forget(self, job_id: str, ended: Status) -> None:
+        storage, settings = self._storage, self._settings
+        own = storage.get(job_id, RETENTION) or {}
+        limit = own.get("delete_after")
+        age = self._age(job_id, ended)
+        audio_limit = 0.0 if own.get("keep_audio") is False else settings.audio_retention_seconds
+        if ended is not Status.FINISHED:
+            audio_limit = max(audio_limit, _RETRY_SECONDS)
+        if age > (settings.retention_seconds if limit is None else limit):
+            log.info("Job %s is past its retention; deleted", job_id, extra={"action": "job_expired"})
+            storage.delete(job_id)
+            self._queue.erase(job_id)
+            return
+        if age > audio_limit:
+            drop_audio(storage, job_id)
+        announce(storage, self._queue.redis, job_id)
+
+    def _age(self, job_id: str, ended: Status) -> float:
+        """Seconds since the job ended."""
+        record = next(name for name, status in OUTCOMES.items() if status is ended)
+        written = self._storage.written_at(job_id, record)
+        return 0.0 if written is None else time.time() - written
+
+
+def drop_audio(storage: Storage, job_id: str) -> None:
+    """Remove the recording of a job that no longer needs it. Raises OSError."""
+    for name in storage.names(job_id):
+        if name.startswith(_RECORDING):
+            storage.remove(job_id, name)

@@ -1,0 +1,49 @@
+"""The list of all jobs, newest first: one sorted set of ids by the moment they were accepted, read a page at a time."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final, cast
+
+from redis import Redis
+
+INDEX: Final = "steno:jobs"
+"""Sorted set of every job in storage; the score is when it was accepted, in milliseconds. The janitor mends it."""
+
+_CHUNK: Final = 100
+
+
+class CursorInvalid(ValueError):
+    """The cursor is none that a page ended with."""
+
+
+def entered(created_at: str) -> int:
+    """The score of a job accepted at this moment, given in ISO 8601."""
+    return round(datetime.fromisoformat(created_at).timestamp() * 1000)
+
+
+def newest_first(redis: "Redis", cursor: str | None = None) -> Iterator[list[tuple[str, str]]]:
+    """Ids in chunks, each id with the cursor that goes on after it. Raises CursorInvalid, RedisError.
+
+    A cursor holds its place though jobs come and go: it names a moment and an id, not a number of entries.
+    """
+    highest, after = _parsed(cursor) if cursor else ("+inf", None)
+    offset = 0
+    while True:
+        found = redis.zrevrangebyscore(INDEX, highest, "-inf", start=offset, num=_CHUNK, withscores=True)
+        rows = cast("list[tuple[bytes, float]]", found)
+        chunk = [(member.decode(), int(score)) for member, score in rows]
+        offset += len(chunk)
+        if not chunk:
+            return
+        yield [
+            (job_id, f"{score}_{job_id}")
+            for job_id, score in chunk
+            if after is None or (score, job_id) < after  # those accepted in the same millisecond stand in order of ids
+        ]
+
+
+def _parsed(cursor: str) -> tuple[str, tuple[int, str]]:
+    score, separator, job_id = cursor.partition("_")
+    if not (score.isascii() and score.isdigit() and separator and job_id):
+        raise CursorInvalid
+    return score, (int(score), job_id)

@@ -1,0 +1,118 @@
+"""What may be done to a job that was accepted: cancel it, try it again, delete it. One at a time for each job."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from redis.exceptions import LockError
+
+from steno.jobs import news
+from steno.jobs.queue import JobQueue
+from steno.jobs.record import (
+    CANCELED,
+    MOVES,
+    OUTCOMES,
+    REQUEST,
+    JobRequest,
+    Status,
+    outcome,
+    utc_now,
+)
+from steno.jobs.settle import tell_over
+from steno.storage import Storage
+
+_LOCK: Final = "steno:steering:"
+_LOCK_SECONDS: Final = 30.0
+_PATIENCE_SECONDS: Final = 5.0
+
+
+class NoSuchJob(Exception):
+    """There is no job of that id."""
+
+
+class MoveRefused(Exception):
+    """The job is where it cannot be moved from; the message says so in a sentence."""
+
+
+class StillHeld(MoveRefused):
+    """A worker still has the job, for a second or two: ask again."""
+
+
+def cancel(storage: Storage, queue: JobQueue, job_id: str) -> None:
+    """Stop a job: one that waits at once, one that runs as soon as its worker looks up (half a second).
+
+    Canceling twice is no error. Raises NoSuchJob, MoveRefused, RedisError, StorageFull.
+    """
+    with _alone(queue, job_id):
+        _known(storage, job_id)
+        ended = outcome(storage, job_id)
+        if ended in (Status.FINISHED, Status.FAILED):
+            raise MoveRefused(f"The job is {ended} already; there is nothing to cancel.")
+        if ended is None:
+            storage.put(job_id, CANCELED, {"canceled_at": utc_now()})
+        _let_go(queue, job_id)
+        tell_over(storage, queue.redis, job_id)
+
+
+def retry(storage: Storage, queue: JobQueue, job_id: str) -> JobRequest:
+    """Queue a failed or canceled job once more, as if it had never been tried; the recording is still there.
+
+    Raises NoSuchJob, MoveRefused, StillHeld, RedisError, StorageFull.
+    """
+    with _alone(queue, job_id):
+        request = _known(storage, job_id)
+        ended, state = outcome(storage, job_id), queue.state(job_id)
+        if ended is None or Status.QUEUED not in MOVES[ended]:
+            raise MoveRefused(f"The job is {ended or 'not over'}; only a failed or canceled one can be retried.")
+        if state is not None and state.held:
+            raise StillHeld("A worker is just letting go of the job; try again in some seconds.")
+        if not storage.has(job_id, request.audio):
+            raise MoveRefused("The recording is no longer kept; upload it again.")
+        again = replace(request, run=request.run + 1)
+        storage.put(job_id, REQUEST, again.to_dict())
+        for record in OUTCOMES:
+            storage.remove(job_id, record)
+        queue.requeue(again, afresh=True)
+        news.state_changed(queue.redis, job_id)
+        return again
+
+
+def delete(storage: Storage, queue: JobQueue, job_id: str) -> None:
+    """Remove a job with every byte of it; one that runs is canceled, too. Raises NoSuchJob, RedisError, OSError."""
+    with _alone(queue, job_id):
+        if not storage.has(job_id, REQUEST) and outcome(storage, job_id) is None:
+            raise NoSuchJob
+        storage.delete(job_id)  # first: whoever takes the job from the queue now finds nothing to do
+        queue.unlist(job_id)
+        _let_go(queue, job_id)
+        news.forget(queue.redis, job_id)
+
+
+def _let_go(queue: JobQueue, job_id: str) -> None:
+    """Take the job from its queue, or tell the worker that has it, which will forget it when it has let go."""
+    state = queue.state(job_id)
+    queue.flag_canceled(job_id)
+    queue.withdraw(job_id)
+    if state is None or not state.held:
+        queue.forget(job_id)
+
+
+def _known(storage: Storage, job_id: str) -> JobRequest:
+    data = storage.get(job_id, REQUEST)
+    if data is None:
+        raise NoSuchJob
+    return JobRequest.from_dict(data)
+
+
+@contextlib.contextmanager
+def _alone(queue: JobQueue, job_id: str) -> Iterator[None]:
+    """Two who steer the same job do so one after the other."""
+    lock = queue.redis.lock(_LOCK + job_id, timeout=_LOCK_SECONDS, blocking_timeout=_PATIENCE_SECONDS)
+    if not lock.acquire():
+        raise StillHeld("Somebody else is changing this job just now; try again in some seconds.")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(LockError):
+            lock.release()

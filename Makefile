@@ -46,7 +46,7 @@ bench: install $(ENGINES)/.installed ## Every benchmark, one JSON object a line
 	$(BIN)/python -m benchmarks
 
 chaos: install ## Faults without end while N jobs are done: make chaos N=2000
-	$(BIN)/python -m chaos --jobs $(N)
+	$(BIN)/python -m chaos --jobs $(N) --webhooks --idempotency
 
 soak: install ## Mixed work for MINUTES; does memory or anything else grow?
 	$(BIN)/python -m chaos.soak --minutes $(MINUTES)

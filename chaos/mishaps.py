@@ -14,7 +14,7 @@ from chaos.book import recordings
 from chaos.faults import Fault, Scene
 from chaos.proxy import HOST
 from chaos.service import ENGINE, held_by
-from steno.jobs.queue import queue_name
+from steno.jobs.state import queue_name
 
 _MINUTE: Final = 60.0
 _RESET: Final = struct.pack("ii", 1, 0)

@@ -30,6 +30,8 @@ _JOB_BYTES: Final = 200 << 10
 _CLIENTS: Final = 4
 _WORKERS: Final = 2
 _AT_ONCE_SECONDS: Final = 0.5
+_FIRST_SECONDS: Final = 120.0
+"""A service that accepts nothing for so long does not suffer from the faults."""
 
 Tell = Callable[[str], None]
 
@@ -99,8 +101,10 @@ def _clients(plan: Plan, service: Service, book: Book, receiver: Receiver) -> li
 
 def _strike(plan: Plan, service: Service, book: Book, deck: Deck, measures: Measures, tell: Tell) -> None:
     """Faults with calm between them, now and then two at once, until the plan is fulfilled."""
-    dice = random.Random(plan.seed)
+    dice, begun = random.Random(plan.seed), time.monotonic()
     while not (len(book.accepted) >= plan.jobs and deck.through):
+        if not book.accepted and time.monotonic() > begun + _FIRST_SECONDS:
+            raise RuntimeError(f"no upload was accepted in {_FIRST_SECONDS:.0f} s; answers were {dict(book.answers)}")
         time.sleep(dice.uniform(*plan.pace.calm))
         second = deck.deal() if dice.random() < plan.pace.together else None
         scene = Scene(service, book, dice, plan.pace, None if second else measures)

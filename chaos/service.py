@@ -23,7 +23,7 @@ from chaos.proxy import HOST, Proxy
 from scripts.small_models import settings as models
 from scripts.small_models import unpack
 from steno.config import Settings
-from steno.jobs.queue import queue_name
+from steno.jobs.state import queue_name
 from steno.redis_server import RedisServer, RedisServerError, free_port
 from steno.serve import Stack
 
@@ -124,6 +124,7 @@ class Service:
             "STENO_RETRY_DELAY": "0.2",
             "STENO_THREADS": "1",
             "MAX_FILE_SIZE": str(4 << 20),
+            "STENO_MIN_FREE_MB": "1",  # the disk is small
         }
 
     def _supervise(self) -> None:

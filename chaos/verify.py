@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from chaos.book import Book
 from chaos.clients import status_of
 from chaos.receiver import Receiver
-from chaos.service import ENGINE, MARK, Service
+from chaos.service import MARK, Service
 from steno.config import Settings
 from steno.jobs.queue import JobQueue
 from steno.storage import LocalStorage
@@ -75,7 +75,7 @@ def look_at_queue(found: Findings) -> None:
 
     def rest() -> dict[str, Any]:
         with contextlib.suppress(RedisError):
-            waiting = queue.queue(ENGINE).get_job_ids()
+            waiting = [job_id for each in queue.all_queues() for job_id in each.get_job_ids()]
             return {"unfinished": queue.unfinished(), "queued": waiting}
         return {"redis": "does not answer"}
 

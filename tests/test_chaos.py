@@ -30,7 +30,7 @@ SHIM = ROOT / "chaos" / "shim"
 
 @pytest.mark.timeout(600)
 def test_every_fault_is_survived() -> None:
-    command = [sys.executable, "-m", "chaos", "--jobs", "40", "--short"]
+    command = [sys.executable, "-m", "chaos", "--jobs", "40", "--short", "--webhooks", "--idempotency"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
     told = json.loads(run.stdout.splitlines()[-1])

@@ -100,6 +100,7 @@ class Hub:
                 if message is not None:
                     self._pass_on(message)
                     asked = False
+                    await asyncio.sleep(0)  # what has arrived already is got without a pause: others get theirs here
                 elif asked:
                     raise RedisAway("it has fallen silent")
                 else:

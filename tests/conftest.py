@@ -14,7 +14,11 @@ from tests.stacks import running_stack
 @pytest.fixture(scope="session")
 def stack(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A running service with the small model as its default."""
-    environment = {"STENO_LOCAL_MODELS": f"faster-whisper:{MODEL}={model_dir}", "STENO_DEFAULT_MODEL": MODEL}
+    environment = {
+        "STENO_LOCAL_MODELS": f"faster-whisper:{MODEL}={model_dir}",
+        "STENO_DEFAULT_MODEL": MODEL,
+        "STENO_WEBHOOK_NETWORKS": "127.0.0.0/8",
+    }
     with running_stack(tmp_path_factory.mktemp("stack"), environment) as made:
         yield made
 

@@ -18,7 +18,7 @@ from tests.hearing import hear
 from worker.audio import SAMPLE_RATE, Audio
 from worker.model_cache import ModelCache
 
-thorough = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+thorough = settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 """How such a test is run: the same examples every time, however long an engine takes."""
 
 _SPOKEN: Final = ("exact-en-4.mp3", "exact-fr-4.mp3", "exact-de-6.wav", "en-3.mp3", "fr-4.m4a")

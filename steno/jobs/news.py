@@ -46,7 +46,7 @@ def state_changed(redis: "Redis", job_id: str, over: bool = False) -> None:
 
 
 def forget(redis: "Redis", job_id: str) -> None:
-    """The job was deleted: call it once there is no such job any more."""
+    """What was told of the job counts no more: it was deleted, or begins afresh. Call it once storage and Redis say so."""
     with redis.pipeline(transaction=False) as pipe:
         pipe.delete(stream_key(job_id))
         pipe.publish(CHANNEL, job_id)

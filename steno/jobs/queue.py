@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from redis import Redis
 from redis.backoff import ConstantBackoff
@@ -122,14 +122,16 @@ class JobQueue:
         queue.enqueue_job(job, at_front=not afresh)  # what was lost has waited already
 
     def release_due(self) -> None:
-        """Queue the jobs whose pause before another attempt is over."""
+        """Queue the jobs whose pause before another attempt is over, or longer than any: then a clock was set back."""
+        now = time.time()
         for queue in self.all_queues():
-            registry = paused(queue)
-            for job_id in registry.get_jobs_to_schedule(int(time.time())):
-                if self.redis.zrem(
-                    registry.key, job_id
-                ):  # whoever removed it queues it; if killed here, the sweep does
-                    self._release(queue, job_id)
+            key = paused(queue).key
+            rows = cast("list[tuple[bytes, float]]", self.redis.zrange(key, 0, -1, withscores=True))
+            for member, due in rows:
+                if not now < due <= now + LONGEST_PAUSE and self.redis.zrem(key, member):
+                    self._release(
+                        queue, member.decode()
+                    )  # whoever removed it queues it; if killed here, the sweep finds it
 
     def _release(self, queue: Queue, job_id: str) -> None:
         with contextlib.suppress(*_TORN):  # nothing to queue: the sweep finds it in no place

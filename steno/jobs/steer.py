@@ -74,7 +74,7 @@ def retry(storage: Storage, queue: JobQueue, job_id: str) -> JobRequest:
         for record in OUTCOMES:
             storage.remove(job_id, record)
         queue.requeue(again, afresh=True)
-        news.state_changed(queue.redis, job_id)
+        news.forget(queue.redis, job_id)
         return again
 
 

@@ -127,8 +127,10 @@ class Sweep:
         state, ended = self._queue.state(job_id), outcome(self._storage, job_id)
         if request is None or ended in (Status.FAILED, Status.CANCELED):
             self._queue.forget(job_id)  # from now on storage alone answers for it
+            news.state_changed(self._queue.redis, job_id, over=True)
         elif ended is Status.FINISHED and state is not None and state.status is Status.FINISHED:
             self._queue.settle(job_id)
+            news.state_changed(self._queue.redis, job_id, over=True)
         elif state and state.status in _TRIED and state.attempts >= self._settings.max_attempts:
             times = f"all {state.attempts} times it was tried"
             died = WorkerDied(f"The worker died in the middle of the job, {times}.")

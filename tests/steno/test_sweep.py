@@ -13,7 +13,7 @@ from steno.config import Settings
 from steno.jobs import sweep as sweep_module
 from steno.jobs.janitor import ORPHAN_SECONDS
 from steno.jobs.options import Options
-from steno.jobs.queue import JobQueue, job_key
+from steno.jobs.queue import JobQueue, job_key, paused
 from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, Status, error_record, utc_now
 from steno.jobs.state import STATUS_FIELDS, parse_state
 from steno.jobs.submit import Submission, submit
@@ -228,3 +228,16 @@ def test_a_job_whose_failure_could_not_be_stored_is_not_tried_for_ever(place: Pl
     assert error is not None
     assert (error["code"], error["attempts"]) == ("internal", attempts)
     assert place.queue.unfinished() == set()
+
+
+@pytest.mark.parametrize(("ahead", "released"), [(-1, True), (30, False), (86_400, True)])
+def test_a_job_that_pauses_is_queued_when_its_time_has_come_or_a_clock_was_set_back(
+    place: Place, ahead: float, released: bool
+) -> None:
+    job_id = place.submit()
+    queue = place.queue.queue("pocketsphinx")
+    place.queue.redis.lpop(queue.key)
+    place.queue.redis.zadd(paused(queue).key, {job_id: time.time() + ahead})
+    for _ in range(3):
+        place.sweep.run()
+    assert place.waiting() == ([job_id] if released else [])

@@ -44,7 +44,7 @@ def test_a_running_job_is_canceled_its_engine_ends_and_the_next_one_runs(
     assert bench.storage.has(job_id, CANCELED)
     assert not bench.storage.has(job_id, TRANSCRIPT)
     assert eventually(lambda: not bench.queue.unfinished())
-    assert bench.state(job_id) is None
+    assert eventually(lambda: bench.state(job_id) is None)
 
 
 def test_a_canceled_job_can_be_retried_and_is_heard(
@@ -79,7 +79,7 @@ def test_a_cancel_whose_worker_dies_stays_canceled(bench: Bench, start_worker: S
     start_worker()
     assert eventually(lambda: not bench.queue.unfinished())
     assert outcome(bench.storage, job_id) is Status.CANCELED
-    assert bench.state(job_id) is None
+    assert eventually(lambda: bench.state(job_id) is None)
 
 
 def finished_order(bench: Bench, jobs: dict[str, str]) -> str:

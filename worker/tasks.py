@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _AGAIN: Final = Retry(max=sys.maxsize)
 """Steno counts attempts itself, since RQ does not count those that died with their worker."""
+_FULL_DISK_SECONDS: Final = 15
 
 
 class Workplace:
@@ -77,7 +78,18 @@ def transcribe(job_id: str) -> dict[str, Any] | Retry:
         return _summary(Transcript.from_dict(done))
     request = JobRequest.from_dict(data)
     progress.begin(request.options)
-    started = time.monotonic()
+    try:
+        return _tried(place, request, progress)
+    except StorageFull:
+        # The operator's to mend, and no fault of the job: it waits for room as long as that takes.
+        log.error("Job %s waits: the disk is full", job_id, extra={"action": "disk_full"})
+        progress.give_back()
+        return Retry(max=sys.maxsize, interval=_FULL_DISK_SECONDS)
+
+
+def _tried(place: Workplace, request: JobRequest, progress: Progress) -> dict[str, Any] | Retry:
+    """One attempt, and what follows from it. Raises StorageFull, and the JobError that ended the job."""
+    job_id, started = request.job_id, time.monotonic()
     try:
         transcript = _transcribe(place, request, progress)
     except GivenBack:
@@ -87,6 +99,8 @@ def transcribe(job_id: str) -> dict[str, Any] | Retry:
     except Canceled:
         log.info("Job %s let go: it was canceled", job_id, extra={"action": "job_canceled"})
         return {}
+    except StorageFull:
+        raise
     except Exception as cause:  # noqa: BLE001 - whatever it is, the job must end
         return _after_failure(place, job_id, progress, cause)
     took, length = time.monotonic() - started, transcript.duration
@@ -139,7 +153,7 @@ def _transcribe(place: Workplace, request: JobRequest, progress: Progress) -> Tr
         place.storage.put(request.job_id, TRANSCRIPT, transcript.to_dict())
     except FileNotFoundError as error:
         raise AudioMissing from error
-    except (StorageFull, OSError) as error:
+    except OSError as error:
         raise StorageFailed(f"The worker could not use its storage: {error}.") from error
     return transcript
 

@@ -35,27 +35,38 @@ class Janitor:
         self._storage = storage
         self._queue = queue
         self._listed: set[str] = set()
+        self._idle: set[str] = set()
+        self._idle_before: set[str] = set()
 
     def begin(self) -> None:
         """Raises redis.exceptions.RedisError."""
         members = cast("list[bytes]", self._queue.redis.zrange(INDEX, 0, -1))
         self._listed = {member.decode() for member in members}
+        self._idle_before, self._idle = self._idle, set()
 
     def look_at(self, job_id: str) -> None:
         """File one folder: forget an old one, remove an orphan, watch an unfinished one. Raises RedisError, OSError."""
         storage = self._storage
         ended = outcome(storage, job_id)
         if ended is None and not storage.has(job_id, REQUEST):
-            if storage.idle_seconds(job_id) > max(ORPHAN_SECONDS, self._settings.upload_idle_limit * 2):
-                storage.delete(job_id)
-                self._queue.erase(job_id)
+            self._look_at_rest(job_id)
             return
+        storage.tidy(job_id, ORPHAN_SECONDS)
         if job_id not in self._listed:
             self._list(job_id)
         if ended is None:
             self._queue.redis.sadd(UNFINISHED, job_id)
         else:
             self._keep_or_forget(job_id, ended)
+
+    def _look_at_rest(self, job_id: str) -> None:
+        """An upload under way, or what is left of one. Deleted at the second look, since a clock may jump beside a live one."""
+        if self._storage.idle_seconds(job_id) <= max(ORPHAN_SECONDS, self._settings.upload_idle_limit * 2):
+            return
+        self._idle.add(job_id)
+        if job_id in self._idle_before:
+            self._storage.delete(job_id)
+            self._queue.erase(job_id)
 
     def _list(self, job_id: str) -> None:
         written = self._storage.written_at(job_id, REQUEST)

@@ -79,6 +79,9 @@ class Storage(Protocol):
     def remove(self, job_id: str, name: str) -> None:
         """Remove one file, durably; nothing happens where there is none."""
 
+    def tidy(self, job_id: str, seconds: float) -> None:
+        """Remove what writes that died left behind, if nobody has touched it for so many seconds."""
+
     def delete(self, job_id: str) -> None:
         """Remove the job's folder, the request first, so that a half-deleted job is never taken for a waiting one.
 

@@ -192,6 +192,11 @@ class LocalStorage:
             (folder / name).unlink()
             _sync_folder(folder)
 
+    def tidy(self, job_id: str, seconds: float) -> None:
+        for name in self.names(job_id):
+            if name.endswith(_PARTIAL) and time.time() - (self.written_at(job_id, name) or time.time()) > seconds:
+                self.remove(job_id, name)
+
     def delete(self, job_id: str) -> None:
         folder = self._folder(job_id)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):

@@ -124,12 +124,42 @@ def test_old_jobs_are_forgotten_with_every_byte(make_settings: MakeSettings, red
     assert not redis.exists(job_key(failed))
 
 
+def scan(place: Place) -> None:
+    """A round that looks at all of storage, as one does every minute."""
+    place.queue.redis.delete("steno:remembers")
+    place.sweep.run()
+
+
 def test_the_rest_of_a_dead_upload_is_removed_by_age_and_a_live_one_is_not(place: Place) -> None:
     for job_id in ("old", "young"):
         place.storage.create(job_id, "audio.wav").write([memoryview(b"x")])
     place.age("old", ORPHAN_SECONDS + 60)
-    place.sweep.run()
+    for _ in range(2):
+        scan(place)
     assert list(place.storage.job_ids()) == ["young"]
+
+
+def test_a_clock_that_jumps_beside_an_upload_costs_it_nothing(place: Place) -> None:
+    upload = place.storage.create("live", "audio.wav")
+    upload.write([memoryview(b"x")])
+    for _ in range(3):
+        place.age("live", ORPHAN_SECONDS + 60)
+        scan(place)
+        upload.write([memoryview(b"y")])
+        scan(place)
+    assert list(place.storage.job_ids()) == ["live"]
+    upload.discard()
+
+
+def test_what_a_write_that_died_left_in_a_job_is_removed_by_age(place: Place) -> None:
+    job_id = place.submit()
+    folder = place.settings.upload_dir / job_id
+    for name in ("old.part", "young.part"):
+        (folder / name).write_bytes(b"{")
+    then = time.time() - ORPHAN_SECONDS - 60
+    os.utime(folder / "old.part", (then, then))
+    scan(place)
+    assert sorted(path.name for path in folder.iterdir()) == ["audio.wav", "request.json", "young.part"]
 
 
 def test_one_sweep_at_a_time(place: Place, redis: Redis) -> None:

@@ -11,8 +11,9 @@ from conftest import MakeSettings
 from steno.jobs.errors import EngineFailed
 from steno.jobs.news import stream_key
 from steno.jobs.options import Options
-from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, utc_now
+from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, outcome, utc_now
 from steno.redis_server import free_port
+from steno.storage import StorageFull
 from steno.transcript import Segment, Transcript
 from worker import progress, tasks
 from worker.progress import Progress
@@ -69,6 +70,23 @@ def test_a_failure_does_not_spoil_what_another_worker_finished(
     monkeypatch.setattr(tasks, "_transcribe", late)
     assert tasks.transcribe("a") == {"language": "en", "duration": 1.0, "words": 0}
     assert not place.storage.has("a", ERROR)
+
+
+@pytest.mark.parametrize("failure", [None, EngineFailed()])
+def test_a_full_disk_costs_a_job_no_attempt(
+    place: tasks.Workplace, monkeypatch: pytest.MonkeyPatch, failure: Exception | None
+) -> None:
+    def full(*arguments: object) -> None:
+        raise StorageFull
+
+    monkeypatch.setattr(tasks, "Progress", LastTry)
+    monkeypatch.setattr(place.storage, "put", full)
+    fails_with(failure or StorageFull(), monkeypatch)
+    again = tasks.transcribe("a")
+    assert isinstance(again, Retry)
+    assert again.intervals[0] >= 1
+    monkeypatch.undo()
+    assert outcome(place.storage, "a") is None
 
 
 def test_a_job_that_has_its_transcript_is_not_done_again(

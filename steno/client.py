@@ -112,6 +112,10 @@ class Client:
         """Delete a job with every byte of it."""
         self._send("DELETE", f"/jobs/{job_id}")
 
+    def deliveries(self, job_id: str, again: bool = False) -> dict[str, Any]:
+        """The log of the job's webhook; `again` delivers its last event once more first."""
+        return self._json(self._send("POST" if again else "GET", f"/jobs/{job_id}/deliveries"))
+
     def close(self) -> None:
         self._http.close()
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from steno.transcript import Segment, Transcript, Word
 from steno.transcript.model import faults, joined, tidy
+from steno.transcript.subtitle_options import SubtitleOptions
 from steno.transcript.writers import WRITERS
 
 TIMES = st.floats(min_value=-5, max_value=40, allow_nan=False)
@@ -58,14 +59,21 @@ SPOKEN = transcript(
 def test_srt_has_numbers_and_commas() -> None:
     assert WRITERS["srt"].write(SPOKEN) == (
         "1\n00:00:00,000 --> 00:00:01,500\nHello, <you> & me.\n\n"
-        "2\n01:01:01,062 --> 01:01:02,000\nTwo lines and -> an arrow\n"
+        "2\n01:01:01,062 --> 01:01:02,592\nTwo lines and -> an arrow\n"
     )
 
 
 def test_vtt_has_its_head_and_escapes() -> None:
     assert WRITERS["vtt"].write(SPOKEN) == (
         "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nHello, &lt;you&gt; &amp; me.\n\n"
-        "01:01:01.062 --> 01:01:02.000\nTwo lines and -&gt; an arrow\n"
+        "01:01:01.062 --> 01:01:02.592\nTwo lines and -&gt; an arrow\n"
+    )
+
+
+def test_segments_as_cues_are_the_engines_own() -> None:
+    assert WRITERS["srt"].write(SPOKEN, SubtitleOptions(cues="segments")) == (
+        "1\n00:00:00,000 --> 00:00:01,500\nHello, <you> & me.\n\n"
+        "2\n01:01:01,062 --> 01:01:02,000\nTwo lines and -> an arrow\n"
     )
 
 
@@ -86,7 +94,7 @@ def test_txt_has_a_line_a_segment_and_json_has_everything() -> None:
 def test_silence_can_be_written_in_every_format() -> None:
     silence = transcript()
     written = {name: writer.write(silence) for name, writer in WRITERS.items()}
-    assert written["txt"] == written["srt"] == ""
+    assert written["txt"] == written["srt"] == written["md"] == ""
     assert written["vtt"] == "WEBVTT\n"
     assert written["tsv"] == "start\tend\ttext\n"
     assert json.loads(written["json"])["segments"] == []

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api import errors
 from api.errors import problems
+from api.models import field_schemas
 from api.state import AppState, State
 from api.views import job_view
 from steno.jobs.record import Status
@@ -48,6 +49,11 @@ class SubtitleQuery(BaseModel):
     cues: Cues | None = Field(
         None, description="`segments` makes each segment of the engine a cue, however long; `readable` if absent."
     )
+
+
+def subtitle_schemas() -> dict[str, Any]:
+    """The JSON schema of each option."""
+    return field_schemas(SubtitleQuery)
 
 
 _Options = Annotated[SubtitleQuery, Query()]

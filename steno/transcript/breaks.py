@@ -1,6 +1,8 @@
-"""How well a text may be broken between two units: what subtitling guides ask for, as costs from 0 (good) to 6 (bad)."""
+"""How well a text may be broken between two units: what subtitling guides ask for, as costs from 0 (good) to 8 (bad)."""
 
 import re
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from steno.transcript.units import Unit
@@ -11,6 +13,8 @@ _BEFORE_LINK: Final = 2.0
 _ANYWHERE: Final = 4.0
 _AFTER_SHORT: Final = 6.0
 """After "the", "of", "der", "un": a short word mostly leads to the next one."""
+_STRAY: Final = 2.0
+"""For a word that is cut off from the clause that it begins or ends."""
 
 _SHORT: Final = 3
 _LINKS: Final = {
@@ -34,8 +38,17 @@ def ends_sentence(unit: Unit) -> bool:
     return bool(_ENDS_SENTENCE.search(unit.text)) and not _ABBREVIATED.search(unit.text)
 
 
-def cost(before: Unit, after: Unit, language: str | None) -> float:
-    """Of a break between two neighbours, for the reader."""
+def costs(units: Sequence[Unit], language: str | None) -> list[float]:
+    """Of a break after each unit but the last, for the reader. Cutting off the first or last word of a clause costs more."""
+    plain = [_cost(before, after, language) for before, after in pairwise(units)]
+    around = [_ANYWHERE, *plain, _ANYWHERE]
+    return [
+        cost + _STRAY if cost > CLAUSE and min(around[place], around[place + 2]) <= CLAUSE else cost
+        for place, cost in enumerate(plain)
+    ]
+
+
+def _cost(before: Unit, after: Unit, language: str | None) -> float:
     if before.is_label:
         return _AFTER_SHORT
     if ends_sentence(before):

@@ -113,7 +113,7 @@ class _Cutter:
         self._units = units
         self._options = options
         self._language = language
-        self._breaks = [breaks.cost(before, after, language) for before, after in pairwise(units)] + [breaks.SENTENCE]
+        self._breaks = [*breaks.costs(units, language), breaks.SENTENCE]
         self._limits = [unit.start - GAP for unit in units[1:]] + [until]
 
     def cues(self) -> Iterator[Cue]:

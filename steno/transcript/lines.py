@@ -42,6 +42,7 @@ class Filling:
 def laid_out(units: Sequence[Unit], widest: int, most: int, language: str | None) -> list[Sequence[Unit]]:
     """At most `most` lines. One is wider than `widest` only if a unit is, or a speaker's name with the word after it."""
     ends = [0, *accumulate(unit.space + unit.width for unit in units)]
+    costs = breaks.costs(units, language)
     count = min(lines_needed(units, widest), most)
     ideal = max(1.0, ends[-1] / count)
 
@@ -50,7 +51,7 @@ def laid_out(units: Sequence[Unit], widest: int, most: int, language: str | None
         worth = _UNEVEN * ((width - ideal) / ideal) ** 2 + _TOO_WIDE * max(0, width - widest)
         if end - first == 1 and len(units) > 2:
             worth += _ORPHAN
-        return worth + (breaks.cost(units[end - 1], units[end], language) if end < len(units) else 0.0)
+        return worth + (costs[end - 1] if end < len(units) else 0.0)
 
     @cache
     def best(first: int, left: int) -> tuple[float, tuple[int, ...]]:

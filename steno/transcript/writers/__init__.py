@@ -15,13 +15,14 @@ _DEFAULTS: Final = SubtitleOptions()
 
 @dataclass(frozen=True)
 class Writer:
-    """How to write a format, the media type it is served as, and which of the subtitle options it honours.
+    """How to write a format, the media type it is served as, what it is, and which of the subtitle options it honours.
 
     `make` gives the text, and sentences on what of the options could not be kept.
     """
 
     make: Callable[[Transcript, SubtitleOptions], Written]
     media_type: str
+    about: str
     honours: tuple[str, ...] = ()
 
     def write(self, transcript: Transcript, options: SubtitleOptions = _DEFAULTS) -> str:
@@ -34,12 +35,23 @@ def _plain(write: Callable[[Transcript], str]) -> Callable[[Transcript, Subtitle
 
 
 WRITERS: Final[dict[str, Writer]] = {
-    "json": Writer(_plain(write_json), "application/json"),
-    "txt": Writer(_plain(write_txt), "text/plain; charset=utf-8"),
-    "srt": Writer(write_srt, "application/x-subrip; charset=utf-8", ALL),
-    "vtt": Writer(write_vtt, "text/vtt; charset=utf-8", ALL),
-    "tsv": Writer(_plain(write_tsv), "text/tab-separated-values; charset=utf-8"),
-    "md": Writer(write_md, "text/markdown; charset=utf-8", ("speaker_labels",)),
+    "json": Writer(
+        _plain(write_json), "application/json", "The whole transcript: segments, words, times, confidences, speakers."
+    ),
+    "txt": Writer(_plain(write_txt), "text/plain; charset=utf-8", "One line a segment."),
+    "srt": Writer(write_srt, "application/x-subrip; charset=utf-8", "SubRip subtitles.", ALL),
+    "vtt": Writer(write_vtt, "text/vtt; charset=utf-8", "WebVTT subtitles, for browsers.", ALL),
+    "tsv": Writer(
+        _plain(write_tsv),
+        "text/tab-separated-values; charset=utf-8",
+        "Start, end (milliseconds) and text of each segment, as openai-whisper writes them.",
+    ),
+    "md": Writer(
+        write_md,
+        "text/markdown; charset=utf-8",
+        "To read: paragraphs by speaker and pause, each with its time.",
+        ("speaker_labels",),
+    ),
 }
 
 

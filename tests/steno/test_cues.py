@@ -187,6 +187,20 @@ def test_a_pause_and_another_speaker_end_a_cue() -> None:
     assert named == ["A: so I said", "nothing", "B: why"]
 
 
+def test_segments_as_cues_have_their_own_times_and_one_line() -> None:
+    words = made(
+        Segment(0, 0.5, 9.0, f"{ENGLISH}", None, "A"), said("Yes.", 9.5, 9.7, speaker="A", id=1),
+        said("No.", 9.8, 9.9, speaker="B", id=2), duration=12.0,
+    )  # fmt: skip
+    told = subtitles(words, SubtitleOptions(cues="segments"), labels=True)
+    assert [(cue.start, cue.end, cue.text) for cue in told.cues] == [
+        (0.5, 9.0, f"A: {ENGLISH}"),
+        (9.5, 9.7, "Yes."),
+        (9.8, 9.9, "B: No."),
+    ]
+    assert texts(words, cues="segments") == [ENGLISH, "Yes.", "No."]
+
+
 def test_a_word_is_never_split_even_if_it_is_wider_than_the_line() -> None:
     word = "Donaudampfschifffahrtsgesellschaft"
     told = subtitles(read("de", f"Die {word} ist alt.", 6.0), SubtitleOptions(max_line_width=12))

@@ -27,6 +27,9 @@ PAUSE: Final = 1.5
 _TICK: Final = 0.001
 """Seconds; what rounding may cost, and the least that a cue may last."""
 
+_MOST_UNITS: Final = 140
+"""Words (or characters) a cue: nobody says more in 7 seconds, but engines give words that last no time."""
+
 _EACH: Final = 1.5
 _SHORT: Final = 4.0
 _LONE_WORD: Final = 2.0
@@ -137,15 +140,16 @@ class _Cutter:
         for last in range(first, len(units)):
             unit = units[last]
             filling.add(unit)
+            count = last - first + 1
             fits = filling.lines <= options.max_lines and unit.end - units[first].start <= LONGEST
-            if not fits and last - first + 1 > needed:
+            if count > needed and not (fits and count <= _MOST_UNITS):
                 return
             if last > first:
                 width += unit.space
                 inside += _SENTENCE_INSIDE * (self._breaks[last - 1] == breaks.SENTENCE)
                 inside += _SILENCE_INSIDE * max(0.0, unit.start - units[last - 1].end - SHORTEST / 2)
             width += unit.width
-            if last - first + 1 >= needed:
+            if count >= needed:
                 yield last + 1, inside + self._cost(first, last + 1, width)
 
     def _cost(self, first: int, end: int, width: int) -> float:

@@ -9,6 +9,8 @@ from steno.transcript.units import Unit
 
 SENTENCE: Final = 0.0
 CLAUSE: Final = 1.0
+_BREATH: Final = 0.3
+"""Seconds of silence that tell of a clause's end where punctuation does not."""
 _BEFORE_LINK: Final = 2.0
 _ANYWHERE: Final = 4.0
 _AFTER_SHORT: Final = 6.0
@@ -54,6 +56,8 @@ def _cost(before: Unit, after: Unit, language: str | None) -> float:
     if ends_sentence(before):
         return SENTENCE
     if _ENDS_CLAUSE.search(before.text):
+        return CLAUSE
+    if after.start - before.end >= _BREATH:
         return CLAUSE
     if not after.space:
         return _without_space(before.text, after.text)

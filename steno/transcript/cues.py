@@ -155,15 +155,10 @@ class _Cutter:
     def _cost(self, first: int, end: int, width: int) -> float:
         options, units = self._options, self._units
         shown = self._shown_until(first, end, width) - units[first].start
-        cost = _EACH + (width / (options.max_line_width * options.max_lines)) ** 2 + self._end_cost(end)
+        cost = _EACH + (width / (options.max_line_width * options.max_lines)) ** 2 + self._breaks[end - 1]
         cost += _SHORT * max(0.0, 1 - shown / SHORTEST)
         cost += _TOO_FAST * max(0.0, width - shown * options.max_characters_per_second)
         return cost + _LONE_WORD * (end - first == 1 and len(units) > 1)
-
-    def _end_cost(self, end: int) -> float:
-        """Of ending a cue there. A pause is as good as a comma."""
-        paused = end < len(self._units) and self._units[end].start - self._units[end - 1].end >= SHORTEST / 2
-        return min(self._breaks[end - 1], breaks.CLAUSE) if paused else self._breaks[end - 1]
 
     def _shown_until(self, first: int, end: int, width: int) -> float:
         """The end of the last word; later, where there is silence, if the cue could not be read by then."""

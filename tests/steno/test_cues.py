@@ -114,6 +114,12 @@ def test_a_sentence_is_broken_before_its_conjunction_and_not_after_a_short_word(
     ]
 
 
+def test_without_punctuation_a_breath_tells_where_a_clause_ends() -> None:
+    times = [0.0, 0.3, 0.6, 0.9, 1.2, 2.0, 2.3, 2.6, 2.9, 3.2, 3.5]
+    spoken = said("now we went on to the sea again at last", *times)
+    assert texts(made(spoken, duration=9.0), max_line_width=30) == ["now we went on to\nthe sea again at last"]
+
+
 def test_japanese_is_broken_between_phrases() -> None:
     assert texts(read("ja", "吾輩はここで始めて人間というものを見たのであるが後で聞くと", 8.0), max_line_width=32)[
         0

@@ -1,68 +1,14 @@
-"""Subtitles: every word once, readable, broken where a reader would breathe."""
+"""Subtitles are readable: broken where a reader would breathe, shown as long as they need."""
 
 import re
-from dataclasses import replace
-from io import BytesIO
-from itertools import pairwise
 
-import av
 import pytest
-from av.subtitles.subtitle import AssSubtitle
-from hypothesis import given
-from hypothesis import strategies as st
 
 from steno.transcript import Segment, Transcript, Word
-from steno.transcript.cues import GAP, LONGEST, PAUSE, SHORTEST, Cue, Subtitles, subtitles
-from steno.transcript.model import joined, tidy
+from steno.transcript.cues import GAP, LONGEST, PAUSE, SHORTEST, Cue, subtitles
 from steno.transcript.subtitle_options import SubtitleOptions
-from steno.transcript.units import columns, written
-from steno.transcript.writers import WRITERS
-
-ENGLISH = (
-    "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness, it was the "
-    "epoch of belief, it was the epoch of incredulity, it was the season of Light, it was the season of Darkness, it was the "
-    "spring of hope, it was the winter of despair, we had everything before us, we had nothing before us. In short, the period "
-    "was so far like the present period that some of its noisiest authorities insisted on its being received, for good or for "
-    "evil, in the superlative degree of comparison only."
-)
-GERMAN = (
-    "Als Gregor Samsa eines Morgens aus unruhigen Träumen erwachte, fand er sich in seinem Bett zu einem ungeheueren "
-    "Ungeziefer verwandelt. Er lag auf seinem panzerartig harten Rücken und sah, wenn er den Kopf ein wenig hob, seinen "
-    "gewölbten, braunen, von bogenförmigen Versteifungen geteilten Bauch, auf dessen Höhe sich die Bettdecke, zum gänzlichen "
-    "Niedergleiten bereit, kaum noch erhalten konnte."
-)
-FRENCH = (
-    "Longtemps, je me suis couché de bonne heure. Parfois, à peine ma bougie éteinte, mes yeux se fermaient si vite que je "
-    "n'avais pas le temps de me dire : « Je m'endors. » Et, une demi-heure après, la pensée qu'il était temps de chercher le "
-    "sommeil m'éveillait."
-)
-JAPANESE = (
-    "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。何でも薄暗いじめじめした所でニャーニャー泣いていた事だけは"
-    "記憶している。吾輩はここで始めて人間というものを見た。"
-)
-CHINESE = (
-    "我冒着严寒，回到相隔二千余里，别了二十余年的故乡去。"
-    "时候既然是深冬；渐近故乡时，天气又阴晦了，冷风吹进船舱中，呜呜的响。"
-)
-TEXTS = {"en": ENGLISH, "de": GERMAN, "fr": FRENCH, "ja": JAPANESE, "zh": CHINESE}
-
-
-def read(language: str, text: str, seconds: float, duration: float | None = None) -> Transcript:
-    """Read at an even pace, in one segment without words."""
-    return made(Segment(0, 0.0, seconds, text), language=language, duration=duration or seconds)
-
-
-def made(*segments: Segment, language: str | None = "en", duration: float) -> Transcript:
-    return Transcript(joined(segments), language, None, duration, "whisperx", "small", segments)
-
-
-def said(text: str, *times: float, speaker: str | None = None, id: int = 0) -> Segment:
-    """A segment of words, each from one of these moments to the next but for a tenth of a second at most."""
-    words = text.split()
-    ends = [min(start + 0.4, then) for start, then in pairwise(times)]
-    told = tuple(Word(word, start, end, None, speaker) for word, start, end in zip(words, times, ends, strict=False))
-    assert len(told) == len(words)
-    return Segment(id, told[0].start, told[-1].end, text, None, speaker, told)
+from steno.transcript.units import columns
+from tests.speech import CHINESE, ENGLISH, TEXTS, bare, made, read, said
 
 
 def cues_of(transcript: Transcript, **options: object) -> list[Cue]:
@@ -71,10 +17,6 @@ def cues_of(transcript: Transcript, **options: object) -> list[Cue]:
 
 def texts(transcript: Transcript, **options: object) -> list[str]:
     return [cue.text for cue in cues_of(transcript, **options)]
-
-
-def bare(text: str) -> str:
-    return "".join(text.split())
 
 
 @pytest.mark.parametrize("language", TEXTS)
@@ -242,145 +184,3 @@ def test_a_translation_is_broken_as_english() -> None:
     segment = Segment(0, 0.0, 4.0, text)
     transcript = Transcript(text, "ja", None, 5.0, "whisperx", "small", (segment,), task="translate")
     assert texts(transcript) == ["He sat down and he wept\nbecause nobody came."]
-
-
-LATIN = st.text("abcdeéß-", min_size=1, max_size=14).map(lambda word: word.strip("-") or "a")
-MARKED = st.builds(str.__add__, LATIN, st.sampled_from(["", "", "", ".", ",", "?!", "…"]))
-HAN = st.sampled_from("吾輩猫名前無見当記憶人間すてとかニャー。、")
-TEXT_WORD = st.one_of(MARKED, MARKED, HAN)
-LENGTH = st.sampled_from([0.0, 0.08, 0.2, 0.4, 1.0, 9.0])
-SILENCE = st.sampled_from([0.0, 0.0, 0.0, 0.1, 0.5, 1.2, 3.0])
-SPEAKER = st.sampled_from([None, "SPEAKER_00", "Anna"])
-
-
-@st.composite
-def transcripts(draw: st.DrawFn) -> Transcript:
-    """Words of several scripts at any pace, some of no length, some segments without words."""
-    segments, now = [], 0.0
-    for number in range(draw(st.integers(0, 6))):
-        words, begun, speaker = [], now, draw(SPEAKER)
-        for text in draw(st.lists(TEXT_WORD, min_size=1, max_size=24)):
-            start = now + draw(SILENCE)
-            now = start + draw(LENGTH)
-            words.append(Word(text, start, now, None, draw(st.sampled_from([speaker, speaker, speaker, "Bo"]))))
-        spaces = [" " if draw(st.integers(0, 9)) or word.text.isascii() else "" for word in words]
-        text = "".join(space + word.text for space, word in zip(spaces, words, strict=True)).strip()
-        with_times = tuple(words) if draw(st.integers(0, 4)) else ()
-        segments.append(
-            tidy(Segment(number, begun, now, text, None, speaker, with_times), id=number, after=begun, duration=now)
-        )
-    return made(*segments, language=draw(st.sampled_from(["en", "ja", None])), duration=round(now + 1.0, 3))
-
-
-OPTIONS = st.builds(
-    SubtitleOptions,
-    max_line_width=st.sampled_from([10, 16, 42, 90]),
-    max_lines=st.integers(1, 4),
-    max_characters_per_second=st.sampled_from([5.0, 17.0, 100.0]),
-)
-
-
-@given(transcripts(), OPTIONS)
-def test_whatever_is_said_every_word_is_shown_once_and_the_cues_are_in_order(
-    transcript: Transcript, options: SubtitleOptions
-) -> None:
-    told = subtitles(transcript, options)
-    assert bare("".join(cue.text for cue in told.cues)) == bare(transcript.text)
-    _in_order(told, transcript.duration)
-    for cue in told.cues:
-        assert 1 <= len(cue.lines) <= options.max_lines
-        for line in cue.lines:
-            assert columns(written(line)) <= options.max_line_width or _is_one_word(written(line))
-
-
-@given(transcripts(), OPTIONS)
-def test_names_change_neither_words_nor_order(transcript: Transcript, options: SubtitleOptions) -> None:
-    told = subtitles(transcript, options, labels=True)
-    pieces = [[piece for line in cue.lines for piece in line][cue.labeled :] for cue in told.cues]
-    assert all(pieces), "a name without words"
-    assert bare("".join(written(each) for each in pieces)) == bare(transcript.text)
-    assert all(len(cue.lines) <= options.max_lines for cue in told.cues)
-    _in_order(told, transcript.duration)
-
-
-def _in_order(told: Subtitles, duration: float) -> None:
-    for cue in told.cues:
-        assert 0.0 <= cue.start < cue.end <= duration
-    for cue, then in pairwise(told.cues):
-        assert cue.end <= then.start
-
-
-def _is_one_word(line: str) -> bool:
-    """A word of letters or one character, but for what begins no line."""
-    return re.fullmatch("[a-zéß]*|.", re.sub("[ ャー。、…,.?!-]", "", line)) is not None
-
-
-@pytest.mark.parametrize(("format", "known_as"), [("srt", "srt"), ("vtt", "webvtt")])
-@pytest.mark.parametrize("highlighted", [False, True])
-@given(transcript=transcripts(), options=OPTIONS)
-def test_ffmpeg_reads_every_cue(
-    format: str, known_as: str, highlighted: bool, transcript: Transcript, options: SubtitleOptions
-) -> None:
-    options = replace(options, highlight_words=highlighted)
-    text = WRITERS[format].write(transcript, options)
-    shown = read_by_ffmpeg(text, known_as)
-    spans = re.findall(r"^(\S+) --> (\S+)$", text, re.MULTILINE)
-    assert [(start, end) for start, end, _ in shown] == [
-        (milliseconds(start), milliseconds(end)) for start, end in spans
-    ]
-    if not highlighted:
-        cues = subtitles(transcript, options, labels=format == "srt").cues
-        assert [said for _, _, said in shown] == [cue.text for cue in cues]
-
-
-def read_by_ffmpeg(text: str, known_as: str) -> list[tuple[int, int, str]]:
-    """Start and end in milliseconds, and the text without markup, of each cue that FFmpeg's parser and decoder find."""
-    if "-->" not in text:
-        return []  # FFmpeg takes a file without cues for no file of that kind
-    found = []
-    with av.open(BytesIO(text.encode()), "r", format=known_as) as container:
-        for packet in container.demux(container.streams.subtitles[0]):
-            if packet.size and packet.pts is not None and packet.duration is not None:
-                (subtitle,) = packet.decode()
-                assert isinstance(subtitle, AssSubtitle)
-                plain = re.sub(rb"\{[^}]*\}", b"", subtitle.dialogue).decode()
-                found.append((packet.pts, packet.pts + packet.duration, plain))
-    return found
-
-
-def milliseconds(clock: str) -> int:
-    hours, minutes, seconds = clock.replace(",", ".").split(":")
-    return round(1000 * (3600 * int(hours) + 60 * int(minutes) + float(seconds)))
-
-
-def test_each_word_is_underlined_while_it_is_said() -> None:
-    words = made(said("One is\tenough.", 1.0, 1.4, 2.0, 2.4), duration=9.0)
-    assert WRITERS["srt"].write(words, SubtitleOptions(highlight_words=True)) == (
-        "1\n00:00:01,000 --> 00:00:01,400\n<u>One</u> is enough.\n\n"
-        "2\n00:00:01,400 --> 00:00:01,800\nOne <u>is</u> enough.\n\n"
-        "3\n00:00:01,800 --> 00:00:02,000\nOne is enough.\n\n"
-        "4\n00:00:02,000 --> 00:00:02,400\nOne is <u>enough.</u>\n"
-    )
-
-
-def test_paragraphs_of_markdown_begin_with_time_and_speaker() -> None:
-    words = made(
-        said("I said *so*.", 3661.0, 3661.5, 3662.0, 3662.4, speaker="SPEAKER_00"),
-        said("Twice.", 3662.5, 3663.0, speaker="SPEAKER_00", id=1),
-        said("[*] Oh!", 3663.0, 3663.5, 3664.0, speaker="Bo", id=2),
-        said("Well.", 3664.0 + PAUSE, 3667.0, speaker="Bo", id=3),
-        duration=4000.0,
-    )
-    assert WRITERS["md"].write(words) == (
-        "[01:01:01] **SPEAKER_00:** I said \\*so\\*. Twice.\n\n"
-        "[01:01:03] **Bo:** \\[\\*\\] Oh!\n\n"
-        "[01:01:05] **Bo:** Well.\n"
-    )
-    nameless = WRITERS["md"].write(words, SubtitleOptions(speaker_labels=False))
-    assert nameless.startswith("[01:01:01] I said")
-
-
-def test_a_long_paragraph_of_markdown_ends_with_a_sentence() -> None:
-    paragraphs = WRITERS["md"].write(read("en", " ".join([ENGLISH] * 4), 150.0)).strip().split("\n\n")
-    assert len(paragraphs) >= 3
-    assert all(paragraph.endswith(".") and len(paragraph) < 1200 for paragraph in paragraphs)

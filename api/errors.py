@@ -62,7 +62,7 @@ class UploadTooSlow(ApiError):
 
 
 class InvalidField(ApiError):
-    """A field of the form is missing or wrong."""
+    """A field of the form or a parameter is missing or wrong."""
 
     status, code = 422, "invalid_field"
 
@@ -96,6 +96,12 @@ class FormatNotFound(ApiError):
     """Transcripts are not written in that format."""
 
     status, code = 404, "format_not_found"
+
+
+class NotAcceptable(ApiError):
+    """Transcripts are not written in any of the media types that the Accept header allows."""
+
+    status, code = 406, "not_acceptable"
 
 
 class NotFinished(ApiError):
@@ -155,8 +161,8 @@ class OutOfSpace(ApiError):
 
 API_ERRORS: tuple[type[ApiError], ...] = (
     UnsupportedFormat, NotAudio, FileTooLarge, EmptyFile, MalformedUpload, BadIdempotencyKey, UploadTooSlow, InvalidField,
-    KeyReused, RequestInProgress, JobNotFound, FormatNotFound, NotFinished, JobFailed, JobCanceled, MoveRefused,
-    NoCallback, NothingToDeliver, DeliveryUnderWay, QueueUnavailable, OutOfSpace,
+    KeyReused, RequestInProgress, JobNotFound, FormatNotFound, NotAcceptable, NotFinished, JobFailed, JobCanceled,
+    MoveRefused, NoCallback, NothingToDeliver, DeliveryUnderWay, QueueUnavailable, OutOfSpace,
 )  # fmt: skip
 
 
@@ -207,7 +213,8 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         fields = [{"field": str(e["loc"][-1]), "message": str(e["msg"])} for e in error.errors()]
-        return _answer(InvalidField(errors=fields))
+        said = "; ".join(f"{field['field']}: {field['message']}" for field in fields)
+        return _answer(InvalidField(said, fields))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:

@@ -116,16 +116,17 @@ class HandlingRequest(BaseModel):
 @functools.cache
 def option_schemas() -> dict[str, Any]:
     """The JSON schema of each option that a client may send. A form has no null: an optional field is absent or empty."""
-    return _field_schemas(TranscribeRequest)
+    return field_schemas(TranscribeRequest)
 
 
 @functools.cache
 def handling_schemas() -> dict[str, Any]:
     """The JSON schema of the other fields of the form but the file."""
-    return _field_schemas(HandlingRequest)
+    return field_schemas(HandlingRequest)
 
 
-def _field_schemas(model: type[BaseModel]) -> dict[str, Any]:
+def field_schemas(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of each field, which in a form has a value or is not there."""
     fields: dict[str, Any] = model.model_json_schema()["properties"]
     return {name: {**told.get("anyOf", [told])[0], "description": told["description"]} for name, told in fields.items()}
 

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from http.client import HTTPConnection
 from typing import Any, Final
 
+import openai
 import pytest
 from fastapi.testclient import TestClient
+from openai import OpenAI
 
 from api.openai.envelope import Fault
 from api.tests.conftest import Serve
@@ -310,3 +312,17 @@ def test_speakers_are_told_with_the_end(served: Server, desk: Desk) -> None:
     kinds = ["transcript.text.delta", "transcript.text.segment"] * 2 + ["transcript.text.done"]
     assert [each["type"] for each in told] == kinds
     assert [each["segment_id"] for each in told[:4:2]] == [each["id"] for each in told[1:4:2]] == ["seg_001", "seg_002"]
+
+
+def test_openais_client_reads_what_is_refused_before_its_upload_was(serve: Serve, desk: Desk) -> None:
+    """It gets the answer, and not a broken connection, though it still has megabytes to send."""
+    desk.offer("whisperx", 60)
+    server = serve(max_file_size=KIB, openai_queue=0)
+    with OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client:
+        with pytest.raises(openai.APIStatusError) as refused:
+            client.audio.transcriptions.create(model="whisper-1", file=("a.wav", bytes(8 * MIB)))
+        assert (refused.value.status_code, refused.value.code) == (413, "file_too_large")
+        desk.queued()
+        with pytest.raises(openai.InternalServerError) as full:
+            client.audio.transcriptions.create(model="whisper-1", file=("a.wav", bytes(8 * MIB)))
+        assert (full.value.status_code, full.value.code) == (503, "queue_full")

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import hypothesis
 import pytest
 from redis import Redis
 
@@ -17,6 +18,9 @@ from steno.redis_server import RedisServer, free_port
 __all__ = ["DATA", "MODEL", "MakeSettings"]
 
 MakeSettings = Callable[..., Settings]
+
+hypothesis.settings.register_profile("steno", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("steno")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -63,7 +63,7 @@ class UploadTooSlow(ApiError):
 
 
 class InvalidField(ApiError):
-    """A field of the form is missing or wrong."""
+    """A field of the form or a parameter is missing or wrong."""
 
     status, code = 422, "invalid_field"
 
@@ -97,6 +97,12 @@ class FormatNotFound(ApiError):
     """Transcripts are not written in that format."""
 
     status, code = 404, "format_not_found"
+
+
+class NotAcceptable(ApiError):
+    """Transcripts are not written in any of the media types that the Accept header allows."""
+
+    status, code = 406, "not_acceptable"
 
 
 class NotFinished(ApiError):
@@ -189,9 +195,9 @@ class StillAtWork(ApiError):
 
 API_ERRORS: tuple[type[ApiError], ...] = (
     UnsupportedFormat, NotAudio, FileTooLarge, EmptyFile, MalformedUpload, BadIdempotencyKey, UploadTooSlow, InvalidField,
-    KeyReused, RequestInProgress, JobNotFound, FormatNotFound, NotFinished, JobFailed, JobCanceled, MoveRefused,
-    NoCallback, NothingToDeliver, DeliveryUnderWay, ModelNotFound, QueueUnavailable, QueueFull, NoWorker, ServerStops,
-    StillAtWork, OutOfSpace,
+    KeyReused, RequestInProgress, JobNotFound, FormatNotFound, NotAcceptable, NotFinished, JobFailed, JobCanceled,
+    MoveRefused, NoCallback, NothingToDeliver, DeliveryUnderWay, ModelNotFound, QueueUnavailable, QueueFull, NoWorker,
+    ServerStops, StillAtWork, OutOfSpace,
 )  # fmt: skip
 
 
@@ -267,7 +273,8 @@ def install_error_handlers(app: FastAPI, shapes: Mapping[str, Shape]) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         fields = [{"field": str(e["loc"][-1]), "message": str(e["msg"])} for e in error.errors()]
-        return told(request, InvalidField(errors=fields))
+        said = "; ".join(f"{field['field']}: {field['message']}" for field in fields)
+        return told(request, InvalidField(said, fields))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:

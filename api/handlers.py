@@ -1,12 +1,11 @@
 """The native routes."""
 
 import asyncio
-import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from redis.exceptions import RedisError
 
@@ -19,10 +18,7 @@ from api.models import JobStatus, TranscribeResponse, handling_schemas, option_s
 from api.state import AppState, state_of
 from api.storage import refuse_early
 from api.views import job_view
-from steno.jobs.record import Status
 from steno.storage import StorageFull
-from steno.transcript import Transcript
-from steno.transcript.writers import WRITERS, Writer
 
 
 class PlainRoute(APIRoute):
@@ -96,41 +92,6 @@ async def get_job_status(job_id: str, request: Request) -> Response:
         await hold(request, state, job_id, view, seconds)
         view = await job_view(state, job_id)
     return Response(view.json(), media_type="application/json")
-
-
-@router.get(
-    "/jobs/{job_id}/transcript.{format}",
-    summary="Fetch a transcript in a format",
-    responses={
-        200: {"content": {writer.media_type.partition(";")[0]: {} for writer in WRITERS.values()}},
-        **problems(
-            errors.JobNotFound,
-            errors.FormatNotFound,
-            errors.NotFinished,
-            errors.JobFailed,
-            errors.JobCanceled,
-            errors.QueueUnavailable,
-        ),
-    },
-)
-async def get_transcript(job_id: str, format: str, state: AppState) -> Response:
-    """The transcript of a finished job as json, txt, srt, vtt or tsv."""
-    writer = WRITERS.get(format)
-    if writer is None:
-        raise errors.FormatNotFound(f"There is no format '{format[:20]}'; choose one of {', '.join(WRITERS)}.")
-    view = await job_view(state, job_id)
-    if view.fields["status"] == Status.FAILED:
-        raise errors.JobFailed(view.fields["error"])
-    if view.fields["status"] == Status.CANCELED:
-        raise errors.JobCanceled
-    if view.result is None:
-        raise errors.NotFinished(f"The job is {view.fields['status']}; ask again when it is finished.")
-    text = await asyncio.to_thread(_written, view.result, writer)
-    return PlainTextResponse(text, media_type=writer.media_type)
-
-
-def _written(result: bytes, writer: Writer) -> str:
-    return writer.write(Transcript.from_dict(json.loads(result)))
 
 
 @router.head("/health", include_in_schema=False)

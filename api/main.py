@@ -18,6 +18,7 @@ from api.openai.envelope import PREFIX, write_envelope
 from api.openai.routes import router as openai
 from api.shutdown import at_stop_signal
 from api.state import State
+from api.transcripts import router as transcripts
 from api.webhooks import router as webhooks
 from steno import __version__
 from steno.config import Settings, load_settings
@@ -46,6 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_error_handlers(app, {PREFIX: write_envelope})
     app.include_router(polled)
     app.include_router(router)
+    app.include_router(transcripts)
     app.include_router(jobs)
     app.include_router(events)
     app.include_router(engines)

@@ -126,7 +126,7 @@ def handling_schemas() -> dict[str, Any]:
 
 
 def field_schemas(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of each field, which in a form has a value or is not there."""
+    """The JSON schema of each field, without the null of one that may be absent."""
     fields: dict[str, Any] = model.model_json_schema()["properties"]
     return {name: {**told.get("anyOf", [told])[0], "description": told["description"]} for name, told in fields.items()}
 

@@ -1,16 +1,22 @@
 """Write the tables of docs/ from the code: `make docs`. A test fails when they drift."""
 
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from pydantic.fields import FieldInfo
 
 from api.errors import API_ERRORS, ApiError
 from api.models import handling_schemas, option_schemas
+from api.transcripts import subtitle_schemas
 from steno.config import Settings
 from steno.engines import ENGINES, Engine
 from steno.jobs.errors import ERRORS, JobError
 from steno.jobs.options import DEFAULTS
+from steno.transcript import Segment, Transcript
+from steno.transcript.model import joined
+from steno.transcript.subtitle_options import SubtitleOptions
+from steno.transcript.writers import WRITERS
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -81,6 +87,47 @@ def api_errors_table() -> str:
     return "\n".join(["| status | `code` | what it means and what to do |", "|---|---|---|", *rows])
 
 
+def formats_table() -> str:
+    """One row a format."""
+    rows = [
+        f"| `{name}` | `{writer.media_type.partition(';')[0]}` | {writer.about} |" for name, writer in WRITERS.items()
+    ]
+    return "\n".join(["| format | media type | what it is |", "|---|---|---|", *rows])
+
+
+def subtitles_table() -> str:
+    """One row an option of subtitles."""
+    rows = [
+        f"| `{name}` | {_values(told)} | {', '.join(f for f, writer in WRITERS.items() if name in writer.honours)} "
+        f"| {told['description']} |"
+        for name, told in subtitle_schemas().items()
+    ]
+    return "\n".join(["| option | values | of | what it does |", "|---|---|---|---|", *rows])
+
+
+def samples() -> str:
+    """Subtitles of a long sentence, as they are served."""
+    segments = (
+        Segment(0, 0.0, 22.5, _LONG_SENTENCE, speaker="SPEAKER_00"),
+        Segment(1, 24.0, 27.5, "Was it really? I could not say.", speaker="SPEAKER_01"),
+    )
+    transcript = Transcript(joined(segments), "en", None, 30.0, "whisperx", "small", segments)
+    narrow = SubtitleOptions(max_line_width=28, max_lines=1, speaker_labels=False)
+    shown = [
+        ("transcript.srt", WRITERS["srt"].write(transcript)),
+        ("transcript.vtt?max_line_width=28&max_lines=1&speaker_labels=false", WRITERS["vtt"].write(transcript, narrow)),
+        ("transcript.md", WRITERS["md"].write(transcript)),
+    ]
+    return "\n\n".join(f"`{name}`\n\n" + indent(text.rstrip("\n"), "    ") for name, text in shown)
+
+
+_LONG_SENTENCE = (
+    "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness, and "
+    "some of its noisiest authorities insisted on its being received, for good or for evil, in the superlative degree of "
+    "comparison only."
+)
+
+
 def _said(error: type[ApiError] | type[JobError]) -> str:
     return " ".join((error.__doc__ or "").split())
 
@@ -89,6 +136,7 @@ TABLES = {
     "settings.md": {"settings": settings_table},
     "options.md": {"options": options_table},
     "jobs.md": {"handling": handling_table},
+    "formats.md": {"formats": formats_table, "subtitles": subtitles_table, "samples": samples},
     "errors.md": {"requests": api_errors_table, "jobs": job_errors_table},
 }
 

@@ -80,9 +80,14 @@ class Client:
             if not self._follow(job_id, told):
                 time.sleep(_POLL_SECONDS)
 
-    def transcript(self, job_id: str, format: str) -> str:
-        """The transcript of a finished job, written in a format."""
-        return self._sit_out(lambda: self._send("GET", f"/jobs/{job_id}/transcript.{format}").text)
+    def transcript(self, job_id: str, format: str, **options: Any) -> tuple[str, str]:
+        """The transcript of a finished job, written in a format, with the options of subtitles that are not None.
+
+        Beside it what of the options could not be kept, in sentences; empty if all was.
+        """
+        query = {name: value for name, value in options.items() if value is not None}
+        answer = self._sit_out(lambda: self._send("GET", f"/jobs/{job_id}/transcript.{format}", params=query))
+        return answer.text, answer.headers.get("Steno-Warnings", "")
 
     def jobs(self, limit: int, **only: str | None) -> list[dict[str, Any]]:
         """The newest jobs, at most so many; `only` are filters of GET /jobs: status, engine, label."""
@@ -111,6 +116,10 @@ class Client:
     def delete(self, job_id: str) -> None:
         """Delete a job with every byte of it."""
         self._send("DELETE", f"/jobs/{job_id}")
+
+    def deliveries(self, job_id: str, again: bool = False) -> dict[str, Any]:
+        """The log of the job's webhook; `again` delivers its last event once more first."""
+        return self._json(self._send("POST" if again else "GET", f"/jobs/{job_id}/deliveries"))
 
     def close(self) -> None:
         self._http.close()

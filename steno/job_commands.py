@@ -78,6 +78,23 @@ def delete(jobs: JobIds, server: Server = DEFAULT_SERVER) -> None:
     _each(jobs, "deleted", server, Client.delete)
 
 
+@app.command()
+def deliveries(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Id of a job with a callback URL.")],
+    again: Annotated[bool, typer.Option("--again", help="Deliver its last event once more.")] = False,
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """What a job's webhook told, attempt by attempt."""
+    log = _asked(lambda client: client.deliveries(job, again), server)
+    out.print(log["url"], highlight=False, soft_wrap=True, markup=False)
+    for event in log["events"]:
+        due = f", next attempt {event['next_at']}" if event["next_at"] else ""
+        out.print(f"  {event['type']}  {event['state']}{due}  {event['id']}", highlight=False, soft_wrap=True)
+        for attempt in event["attempts"]:
+            came = attempt["error"] or f"answered {attempt['status']}"
+            out.print(f"    {attempt['at']}  {came}", highlight=False, soft_wrap=True, markup=False)
+
+
 def _asked(ask: Any, server: str) -> Any:
     try:
         client = Client(server)

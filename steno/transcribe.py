@@ -4,9 +4,10 @@ import json
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
 import typer
 from rich.console import Console
@@ -15,7 +16,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from steno import option_flags as flags
 from steno.client import Away, Client, ClientError
 from steno.terminal import complain, err, fail
-from steno.transcript.writers import WRITERS
+from steno.transcript.subtitle_options import BOUNDS, Cues, SubtitleOptionRefused
+from steno.transcript.writers import WRITERS, options_for
 
 DEFAULT_SERVER = "http://127.0.0.1:8000"
 
@@ -70,8 +72,16 @@ class Show:
             self._told = line
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """The format of the transcript, and the options of subtitles; None where not asked for."""
+
+    format: str
+    options: dict[str, Any]
+
+
 def transcribe_file(
-    client: Client, path: Path, fields: dict[str, str], format: str, show: Show
+    client: Client, path: Path, fields: dict[str, str], wanted: Wanted, show: Show
 ) -> tuple[dict[str, Any], str]:
     """The final status and the transcript's text. Raises ClientError if there is none."""
     if not path.is_file():
@@ -86,11 +96,14 @@ def transcribe_file(
     try:
         status = client.wait(job_id, told)
         if status["status"] == "finished":
-            return status, client.transcript(job_id, format)
+            text, warnings = client.transcript(job_id, wanted.format, **wanted.options)
+            if warnings:
+                err.print(f"{path.name}: {warnings}", style="yellow", highlight=False, soft_wrap=True, markup=False)
+            return status, text
     except (Away, KeyboardInterrupt) as error:
         raise ClientError(
             f"{error or 'Interrupted.'} The job goes on without you; fetch it when it is done: "
-            f"curl {client.server}/jobs/{job_id}/transcript.{format}"
+            f"curl {client.server}/jobs/{job_id}/transcript.{wanted.format}"
         ) from error
     if status["status"] == "canceled":
         raise ClientError(f"Somebody canceled the job; `steno jobs retry {job_id}` queues it again.")
@@ -102,12 +115,10 @@ def transcribe(
     engine: flags.Engine = "faster-whisper",
     language: flags.Language = None,
     model: flags.Model = None,
-    format: Annotated[str, typer.Option(help=f"One of {', '.join(WRITERS)}.")] = "txt",
-    output_dir: Annotated[
-        Path | None, typer.Option(help="Save as NAME.FORMAT here, over what is there, instead of printing.")
-    ] = None,
+    format: flags.Format = "txt",
+    output_dir: flags.OutputDir = None,
     server: Annotated[str, typer.Option(envvar="STENO_SERVER", help="Where Steno runs.")] = DEFAULT_SERVER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print each job's full status as one line of JSON.")] = False,
+    as_json: flags.AsJson = False,
     task: flags.Task = None,
     prompt: flags.Prompt = None,
     hotwords: flags.Hotwords = None,
@@ -124,32 +135,61 @@ def transcribe(
     priority: flags.Priority = None,
     labels: flags.Labels = None,
     reuse: flags.Reuse = False,
+    max_line_width: flags.MaxLineWidth = None,
+    max_lines: flags.MaxLines = None,
+    max_characters_per_second: flags.MaxSpeed = None,
+    highlight_words: flags.HighlightWords = False,
+    no_speaker_labels: flags.NoSpeakerLabels = False,
+    cues: flags.Cues = None,
 ) -> None:
     """Upload recordings, wait, and print or save their transcripts. Exits with 0 only if every one succeeded."""
+    asked = dict(locals())
+    wanted = Wanted("txt", {}) if as_json else _wanted(asked)
+    targets = _targets(files, "json" if as_json else format, output_dir)
+    raise typer.Exit(1 if _transcribe_all(server, files, targets, _fields(asked), wanted, as_json) else 0)
+
+
+def _wanted(asked: dict[str, Any]) -> Wanted:
+    """How the transcript shall be written. What cannot be is said before anything is uploaded."""
+    format, cues = asked["format"], asked["cues"]
     if format not in WRITERS:
         fail(f"There is no format '{format}'; choose one of {', '.join(WRITERS)}.", 2)
-    fields = _fields(
-        engine=engine, language=language, model=model, task=task, prompt=prompt, hotwords=hotwords, vad=vad,
-        temperature=temperature, beam_size=beam_size, batch_size=batch_size, diarize=diarize or None,
-        min_speakers=min_speakers, max_speakers=max_speakers, word_timestamps=False if no_words else None,
-        disfluencies=disfluencies or None, suppress_numerals=suppress_numerals or None, priority=priority,
-        labels=",".join(labels or ()), reuse=reuse or None,
-    )  # fmt: skip
-    suffix = "json" if as_json else format
-    failed = _transcribe_all(server, files, _targets(files, suffix, output_dir), fields, None if as_json else format)
-    raise typer.Exit(1 if failed else 0)
+    if cues not in (None, *get_args(Cues)):
+        fail(f"There are no cues '{cues}'; choose one of {', '.join(get_args(Cues))}.", 2)
+    options = {
+        "highlight_words": asked["highlight_words"] or None,
+        "speaker_labels": False if asked["no_speaker_labels"] else None,
+        **{name: asked[name] for name in (*BOUNDS, "cues")},
+    }
+    try:
+        options_for(format, **options)
+    except SubtitleOptionRefused as error:
+        fail(error, 2)
+    return Wanted(format, options)
 
 
-def _fields(**asked: Any) -> dict[str, str]:
+_SWITCHES = ("diarize", "disfluencies", "suppress_numerals", "reuse")
+_TEXTS = (
+    "engine", "language", "model", "task", "prompt", "hotwords", "temperature", "beam_size", "batch_size", "vad",
+    "min_speakers", "max_speakers", "priority",
+)  # fmt: skip
+
+
+def _fields(asked: dict[str, Any]) -> dict[str, str]:
     """The form's fields: what was asked for, written as the server reads it."""
-    given = {name: value for name, value in asked.items() if value not in (None, "")}
-    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
+    given = {name: asked[name] for name in _TEXTS} | {name: asked[name] or None for name in _SWITCHES}
+    given |= {"word_timestamps": False if asked["no_words"] else None, "labels": ",".join(asked["labels"] or ())}
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in given.items()
+        if value not in (None, "")
+    }
 
 
 def _transcribe_all(
-    server: str, files: list[Path], targets: list[Path | None], fields: dict[str, str], format: str | None
+    server: str, files: list[Path], targets: list[Path | None], fields: dict[str, str], wanted: Wanted, as_json: bool
 ) -> int:
-    """How many failed; each in a sentence of its own. Without a format, what is handed over is the job's whole status."""
+    """How many failed; each in a sentence of its own. `as_json` hands over the job's whole status."""
     try:
         client, failed = Client(server), 0
     except ClientError as error:
@@ -157,9 +197,9 @@ def _transcribe_all(
     for path, target in zip(files, targets, strict=True):
         try:
             with Show(err, path.name) as show:
-                status, text = transcribe_file(client, path, fields, format or "txt", show)
-            text = text if format else json.dumps(status) + "\n"
-            _hand_over(path, text, target, titled=len(files) > 1 and format is not None)
+                status, text = transcribe_file(client, path, fields, wanted, show)
+            text = json.dumps(status) + "\n" if as_json else text
+            _hand_over(path, text, target, titled=len(files) > 1 and not as_json)
         except ClientError as error:
             failed += 1
             complain(f"{path}: {error}")

@@ -6,8 +6,10 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from typer.testing import CliRunner
 
 from conftest import DATA
+from steno.cli import app
 from steno.serve import Stack
 from tests.processes import eventually
 from tests.receivers import Receiver, receiving, says
@@ -33,7 +35,7 @@ def heard(receiver: Receiver, stack: Stack) -> dict[str, Any]:
 def test_a_finished_job_calls_back_signed(http: httpx.Client, stack: Stack) -> None:
     with receiving(says(204)) as receiver:
         job_id = submit(http, "exact-fr-5.flac", callback_url=receiver.url(), labels="a,b", metadata='{"case": "7"}')
-        told = heard(receiver, stack)
+        told, port = heard(receiver, stack), receiver.port
     assert (told["type"], told["data"]["job_id"], told["data"]["status"]) == (
         "transcription.completed",
         job_id,
@@ -42,6 +44,11 @@ def test_a_finished_job_calls_back_signed(http: httpx.Client, stack: Stack) -> N
     assert (told["data"]["labels"], told["data"]["metadata"]) == (["a", "b"], {"case": "7"})
     (event,) = http.get(f"/jobs/{job_id}/deliveries").json()["events"]
     assert event["state"] == "delivered"
+    with receiving(says(204), port=port) as receiver:
+        again = CliRunner().invoke(app, ["jobs", "deliveries", job_id, "--again", "--server", stack.url])
+        assert (again.exit_code, event["id"] in again.output, "answered 204" in again.output) == (0, True, True)
+        assert eventually(lambda: receiver.heard)
+    assert receiver.ids == [event["id"]]
 
 
 def test_a_failed_job_and_one_that_was_reused_call_back_too(http: httpx.Client, stack: Stack) -> None:

@@ -30,12 +30,26 @@ def test_it_prints_the_transcript_alone_on_standard_output(stack: Stack, truth: 
 
 
 @pytest.mark.parametrize(
-    ("format", "sign"), [("srt", "-->"), ("vtt", "WEBVTT"), ("tsv", "start\tend\ttext"), ("json", '"words"')]
+    ("format", "sign"),
+    [("srt", "-->"), ("vtt", "WEBVTT"), ("tsv", "start\tend\ttext"), ("json", '"words"'), ("md", "[00:00:00] ")],
 )
 def test_it_writes_every_format(stack: Stack, format: str, sign: str) -> None:
     run = steno("transcribe", DATA / "exact-fr-5.flac", "--format", format, "--server", stack.url)
     assert run.returncode == 0
     assert sign in run.stdout
+
+
+def test_subtitles_are_made_as_asked(stack: Stack) -> None:
+    ask = ("transcribe", DATA / "exact-en-1.wav", "--format", "srt", "--server", stack.url)
+    usual = steno(*ask).stdout.splitlines()
+    assert usual[2] == "Nine black six bird open."
+    run = steno(
+        *ask, "--max-line-width", "12", "--max-lines", "1", "--max-characters-per-second", "5", "--highlight-words"
+    )
+    lines = [line for line in run.stdout.splitlines() if line and "-->" not in line and not line.isdigit()]
+    assert max(len(re.sub("</?u>", "", line)) for line in lines) <= 12
+    assert "<u>Nine</u> black" in lines
+    assert "exact-en-1.wav: Faster than 5 characters a second: " in run.stderr
 
 
 def test_it_saves_several_files_and_fails_if_one_fails(stack: Stack, tmp_path: Path) -> None:
@@ -101,6 +115,10 @@ def test_json_gives_the_whole_status(stack: Stack) -> None:
         (("--batch-size", "4"), "cannot honour batch_size=4"),
         (("--task", "sing"), "task"),
         (("--format", "docx"), "There is no format"),
+        (("--format", "srt", "--max-lines", "11"), "max-lines"),
+        (("--max-line-width", "40"), "Format 'txt' does not take max_line_width"),
+        (("--format", "srt", "--cues", "words"), "There are no cues 'words'"),
+        (("--format", "vtt", "--cues", "segments", "--max-lines", "1"), "With cues=segments, max_lines would change"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence(stack: Stack, arguments: tuple[str, ...], said: str) -> None:

@@ -172,6 +172,7 @@ class Crew:
 
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a webhook, with all that its URL may hold
     try:
         settings = load_settings()
     except SettingsError as error:

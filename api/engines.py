@@ -9,6 +9,7 @@ from api import errors
 from api.errors import problems
 from api.models import EngineDescription, EngineList, option_schemas
 from api.state import AppState, State
+from steno.config import Settings
 from steno.engines import ENGINES, Engine
 from steno.jobs.options import DEFAULTS
 from steno.jobs.roster import Offer
@@ -29,15 +30,14 @@ async def list_engines(state: AppState) -> EngineList:
 
 
 def _described(engine: Engine, available: bool, offers: list[Offer], state: State) -> EngineDescription:
-    allowed = state.settings.models_of(engine.name)
-    held = {model for offer in offers for model in offer.models} if offers else set(allowed if available else ())
+    models = models_at_hand(state.settings, engine.name, available, offers)
     default = state.settings.default_model_of(engine.name)
     return EngineDescription(
         name=engine.name,
         available=available,
         workers=len(offers),
-        models=[model for model in allowed if model in held],
-        default_model=default if default in held else None,
+        models=models,
+        default_model=default if default in models else None,
         languages=list(engine.languages or LANGUAGES),
         options=_options(engine),
         versions=_distinct([offer.versions for offer in offers]),
@@ -45,6 +45,13 @@ def _described(engine: Engine, available: bool, offers: list[Offer], state: Stat
         licence=engine.licence,
         install=engine.install,
     )
+
+
+def models_at_hand(settings: Settings, engine: str, available: bool, offers: list[Offer]) -> list[str]:
+    """The models of an engine that are allowed here and known to a live worker."""
+    allowed = settings.models_of(engine)
+    held = {model for offer in offers for model in offer.models} if offers else set(allowed if available else ())
+    return [model for model in allowed if model in held]
 
 
 def _options(engine: Engine) -> dict[str, Any]:

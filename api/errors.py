@@ -1,5 +1,6 @@
-"""Every way a request can fail: one class per cause, and the one handler that answers with it."""
+"""Every way a request can fail: one class per cause, and the handlers that answer with it."""
 
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -159,10 +160,44 @@ class OutOfSpace(ApiError):
     status, code = 507, "out_of_space"
 
 
+class ModelNotFound(ApiError):
+    """There is no such model here; `GET /v1/models` lists those there are."""
+
+    status, code = 404, "model_not_found"
+
+
+class QueueFull(ApiError):
+    """More jobs wait already than this route is allowed to add to; nothing was read of this request, so send it again later."""
+
+    status, code = 503, "queue_full"
+    headers = {"Retry-After": "10"}  # noqa: RUF012 - a constant of the class, as in its base
+
+
+class NoWorker(ApiError):
+    """No running worker offers the engine, and this route does not wait for one; send the request again later."""
+
+    status, code = 503, "no_worker"
+    headers = {"Retry-After": "10"}  # noqa: RUF012 - a constant of the class, as in its base
+
+
+class ServerStops(ApiError):
+    """The server stops; the job was canceled, so send the request again in a moment."""
+
+    status, code = 503, "server_stops"
+    headers = {"Retry-After": "5"}  # noqa: RUF012 - a constant of the class, as in its base
+
+
+class StillAtWork(ApiError):
+    """The transcript took longer than this route waits; the job goes on, and `GET /status/{job_id}` has its result."""
+
+    status, code = 504, "still_at_work"
+
+
 API_ERRORS: tuple[type[ApiError], ...] = (
     UnsupportedFormat, NotAudio, FileTooLarge, EmptyFile, MalformedUpload, BadIdempotencyKey, UploadTooSlow, InvalidField,
     KeyReused, RequestInProgress, JobNotFound, FormatNotFound, NotAcceptable, NotFinished, JobFailed, JobCanceled,
-    MoveRefused, NoCallback, NothingToDeliver, DeliveryUnderWay, QueueUnavailable, OutOfSpace,
+    MoveRefused, NoCallback, NothingToDeliver, DeliveryUnderWay, ModelNotFound, QueueUnavailable, QueueFull, NoWorker,
+    ServerStops, StillAtWork, OutOfSpace,
 )  # fmt: skip
 
 
@@ -178,55 +213,78 @@ def problems(*errors: type[ApiError]) -> dict[int | str, dict[str, Any]]:
     return by_status
 
 
-def _answer(error: ApiError) -> JSONResponse:
-    problem = Problem(
+Shape = Callable[[Problem, Mapping[str, str]], Response]
+"""How a door writes an error, with these headers."""
+
+
+def wrong_field(name: str, message: str) -> InvalidField:
+    """The error of one field of a form."""
+    return InvalidField(f"{name}: {message}", [{"field": name, "message": message}])
+
+
+def problem_of(error: ApiError) -> Problem:
+    """What is told of it."""
+    return Problem(
         title=HTTPStatus(error.status).phrase,
         status=error.status,
         detail=str(error),
         code=error.code,
         errors=error.errors,
     )
+
+
+def write_problem(problem: Problem, headers: Mapping[str, str]) -> Response:
+    """The shape of the native routes: RFC 9457."""
     return JSONResponse(
         problem.model_dump(exclude_none=True),
-        status_code=error.status,
-        headers=error.headers,
+        status_code=problem.status,
+        headers=headers,
         media_type="application/problem+json",
     )
 
 
-def install_error_handlers(app: FastAPI) -> None:
-    """Answer every foreseen error as a problem; what is not foreseen stays a 500 with its traceback in the log."""
+def install_error_handlers(app: FastAPI, shapes: Mapping[str, Shape]) -> None:
+    """Answer every error, in the shape of the door by whose prefix (`/v1/`) its path begins; native ones are problems.
+
+    What is not foreseen is a 500 that tells nothing, with its traceback in the log.
+    """
+
+    def answer(request: Request, problem: Problem, headers: Mapping[str, str]) -> Response:
+        path = request.url.path
+        shape = next((shape for prefix, shape in shapes.items() if path.startswith(prefix)), write_problem)
+        return shape(problem, headers)
+
+    def told(request: Request, error: ApiError) -> Response:
+        return answer(request, problem_of(error), error.headers)
 
     @app.exception_handler(ApiError)
     async def api_error(request: Request, error: ApiError) -> Response:
-        return _answer(error)
+        return told(request, error)
 
     @app.exception_handler(RedisError)
     async def redis_error(request: Request, error: RedisError) -> Response:
         asked = "The job queue (Redis) cannot be reached; accepted jobs are safe, so ask again in a moment."
-        return _answer(QueueUnavailable(asked if request.method == "GET" else ""))
+        return told(request, QueueUnavailable(asked if request.method == "GET" else ""))
 
     @app.exception_handler(StorageFull)
     async def storage_full(request: Request, error: StorageFull) -> Response:
-        return _answer(OutOfSpace())
+        return told(request, OutOfSpace())
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         fields = [{"field": str(e["loc"][-1]), "message": str(e["msg"])} for e in error.errors()]
         said = "; ".join(f"{field['field']}: {field['message']}" for field in fields)
-        return _answer(InvalidField(said, fields))
+        return told(request, InvalidField(said, fields))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
-        problem = Problem(
-            title=HTTPStatus(error.status_code).phrase,
-            status=error.status_code,
-            detail=str(error.detail),
-            code=HTTPStatus(error.status_code).phrase.lower().replace(" ", "_"),
-        )
-        return JSONResponse(
-            problem.model_dump(exclude_none=True),
-            status_code=error.status_code,
-            headers=error.headers,
-            media_type="application/problem+json",
-        )
+        return answer(request, _of_status(error.status_code, str(error.detail)), error.headers or {})
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        return answer(request, _of_status(500, "Something went wrong in the server; its log has the details."), {})
+
+
+def _of_status(status: int, detail: str) -> Problem:
+    phrase = HTTPStatus(status).phrase
+    return Problem(title=phrase, status=status, detail=detail, code=phrase.lower().replace(" ", "_"))

@@ -60,7 +60,7 @@ class EventStream(Response):
 
     async def _send_all(self, watch: Watch, send: Send) -> None:
         """A client that has stopped reading is held for no longer than one that reads."""
-        async with _at_most(self._life + HEARTBEAT_SECONDS):
+        async with at_most(self._life + HEARTBEAT_SECONDS):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             async for piece in self._pieces(watch):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -75,7 +75,8 @@ class EventStream(Response):
         position, shown = watch.position(parse_event_id(self._last)), b""
         while True:
             seen = watch.version
-            piece, position = watch.after(position)
+            events, position = watch.after(position)
+            piece = b"".join(event.frame for event in events)
             if not piece and watch.state != shown:  # after the segments, so that the final state is the last event
                 piece = shown = watch.state
             elif not piece and (watch.ended or self._hub.closed or loop.time() >= end):
@@ -86,12 +87,12 @@ class EventStream(Response):
                 yield piece
                 quiet_until = loop.time() + HEARTBEAT_SECONDS
             else:
-                async with _at_most(min(quiet_until, end) - loop.time()):
+                async with at_most(min(quiet_until, end) - loop.time()):
                     await watch.change(seen)
 
 
 @asynccontextmanager
-async def _at_most(seconds: float) -> AsyncIterator[None]:
+async def at_most(seconds: float) -> AsyncIterator[None]:
     """What is in the context is broken off when the time is over."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):

@@ -10,15 +10,14 @@ from fastapi.routing import APIRoute
 from redis.exceptions import RedisError
 
 from api import errors
+from api.accept import taken_in
 from api.errors import problems
 from api.hold import WAIT, hold, patience
 from api.idempotency import alone_with, key_of
 from api.models import JobStatus, TranscribeResponse, handling_schemas, option_schemas
-from api.multipart import ClientDisconnect
-from api.state import AppState, State, state_of
-from api.storage import Intake, refuse_early
+from api.state import AppState, state_of
+from api.storage import refuse_early
 from api.views import job_view
-from steno.jobs.submit import Accepted, KeyReused, submit
 from steno.storage import StorageFull
 
 
@@ -70,29 +69,11 @@ async def upload_and_transcribe(request: Request) -> Response:
     await state.redis.ping()
     key = key_of(request)
     async with alone_with(key, state.redis):
-        accepted = await _taken_in(request, state, key)
+        accepted = await taken_in(request, state, key=key)
     if accepted is None:
         return Response(status_code=400)  # nobody is there to read it
     headers = {"Idempotency-Replayed": "true"} if accepted.replayed else None
     return JSONResponse(TranscribeResponse(job_id=accepted.request.job_id).model_dump(), headers=headers)
-
-
-async def _taken_in(request: Request, state: State, key: str | None) -> Accepted | None:
-    """The upload as a job; None if the client hung up. From `submit` on there is a whole job or nothing."""
-    intake = Intake(state.settings, state.storage)
-    try:
-        sent = await intake.receive(request)
-    except ClientDisconnect:
-        await intake.discard()
-        return None
-    except BaseException:
-        await intake.discard()
-        raise
-    try:
-        # Shielded: it ends what it began, even if this request is cancelled meanwhile.
-        return await asyncio.shield(asyncio.to_thread(submit, state.storage, state.queue, sent, key))
-    except KeyReused as error:
-        raise errors.KeyReused from error
 
 
 @polled.get(

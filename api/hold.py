@@ -47,8 +47,11 @@ async def hold(request: Request, state: State, job_id: str, view: JobView, secon
     await while_connected(request.receive, hub_of(state).change(job_id, view, seconds))
 
 
-async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work; it is cancelled when the client hangs up. Call it when the request's body was read or has none."""
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> bool:
+    """Do the work; it is cancelled when the client hangs up, and only then this is False.
+
+    Call it when the request's body was read or has none.
+    """
     tasks = [asyncio.ensure_future(work), asyncio.ensure_future(_hung_up(receive))]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -56,8 +59,10 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> 
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    if not tasks[0].cancelled():
-        tasks[0].result()
+    if tasks[0].cancelled():
+        return False
+    tasks[0].result()
+    return True
 
 
 async def _hung_up(receive: Receive) -> None:

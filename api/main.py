@@ -14,6 +14,8 @@ from api.events import router as events
 from api.handlers import polled, router
 from api.jobs import router as jobs
 from api.news import hub_of
+from api.openai.envelope import PREFIX, write_envelope
+from api.openai.routes import router as openai
 from api.shutdown import at_stop_signal
 from api.state import State
 from api.transcripts import router as transcripts
@@ -42,7 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.steno = state
     # One line a malformed body would let any client flood the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    install_error_handlers(app)
+    install_error_handlers(app, {PREFIX: write_envelope})
     app.include_router(polled)
     app.include_router(router)
     app.include_router(transcripts)
@@ -50,6 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(events)
     app.include_router(engines)
     app.include_router(webhooks)
+    app.include_router(openai)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     return app
 

@@ -109,11 +109,16 @@ async def multipart_events(request: Request, most_bytes: int) -> AsyncIterator[l
         most_bytes -= len(chunk)
         if most_bytes < 0:
             raise FileTooLarge("The form and its file are together too large for this server.")
+        too_long = None
         try:
             parser.write(chunk)
         except FormParserError as error:
             raise MalformedUpload(f"The multipart body is malformed: {error}.") from error
+        except InvalidField as error:
+            too_long = error  # after what came before it: there may be a better reason to refuse this form
         yield events.take()
+        if too_long is not None:
+            raise too_long
     if not events.ended:
         raise MalformedUpload("The multipart body is empty or ends before its closing boundary; send the form again.")
 
@@ -122,7 +127,7 @@ def _parser(request: Request, events: _Events) -> MultipartParser:
     content_type, options = parse_options_header(request.headers.get("content-type"))
     if content_type != b"multipart/form-data":
         raise InvalidField(
-            "Send a multipart/form-data form with a file and an engine.",
+            "Send a multipart/form-data form with a file.",
             [{"field": "file", "message": "Field required"}],
         )
     if not options.get(b"boundary"):

@@ -60,6 +60,17 @@ class Hub:
                         return
                     await watch.change(seen)
 
+    async def over(self, job_id: str) -> None:
+        """Returns when the job is over or the server stops, through every outage of Redis. Raises JobNotFound."""
+        while not self.closed:
+            try:
+                async with self.listening(job_id) as watch:
+                    while not (self.closed or watch.ended):
+                        await watch.change(watch.version)
+                    return
+            except RedisError:
+                await asyncio.sleep(AGAIN_SECONDS)
+
     def close(self) -> None:
         """Let every listener go; who comes later is told the present and let go, too."""
         self.closed = True

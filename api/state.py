@@ -6,6 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Annotated, Final, cast
 
 from fastapi import Depends, Request
+from redis.asyncio import BlockingConnectionPool
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _OFFERS_SECONDS: Final = 1.0
 _SOCKET_SECONDS: Final = 5.0
+_CONNECTIONS: Final = 50
+"""To Redis at most; more questions than that at once wait for each other, where redis-py's plain pool would refuse them."""
 
 
 class State:
@@ -44,12 +47,15 @@ class State:
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
-            client = AsyncRedis.from_url(
+            pool = BlockingConnectionPool.from_url(
                 self.settings.redis_address,
+                max_connections=_CONNECTIONS,
+                timeout=_SOCKET_SECONDS,
                 socket_connect_timeout=_SOCKET_SECONDS,
                 socket_timeout=_SOCKET_SECONDS,
                 retry=Retry(ConstantBackoff(0.1), 1),
             )
+            client = AsyncRedis.from_pool(pool)
             self._clients[loop] = client
         return client
 

@@ -11,18 +11,13 @@ from typing import Final
 
 import filetype
 from fastapi import Request
-from pydantic import ValidationError
 
-from api.errors import EmptyFile, FileTooLarge, InvalidField, NotAudio, OutOfSpace, UnsupportedFormat, UploadTooSlow
-from api.models import HandlingRequest, TranscribeRequest
+from api.errors import EmptyFile, FileTooLarge, NotAudio, OutOfSpace, UnsupportedFormat, UploadTooSlow, wrong_field
+from api.forms import NATIVE, Form
 from api.multipart import Event, PartBegin, PartData, PartEnd, multipart_events
 from steno.config import Settings
-from steno.jobs.options import OptionRefused, Options, resolve
-from steno.jobs.record import Handling
 from steno.jobs.submit import Submission
-from steno.outbound import UrlRefused
 from steno.storage import Storage, Upload
-from steno.webhooks.deliveries import check_callback
 
 _BATCH_BYTES: Final = 1 << 19
 _BATCH_CHUNKS: Final = 1024
@@ -129,11 +124,12 @@ class Patience:
 
 @dataclass
 class Intake:
-    """Receives one form. `discard` removes what it stored, whatever state it is in."""
+    """Receives one form, of whatever door. `discard` removes what it stored, whatever state it is in."""
 
     settings: Settings
     storage: Storage
-    fields: dict[str, str] = field(default_factory=dict)
+    form: Form = NATIVE
+    fields: dict[str, list[str]] = field(default_factory=dict)
     upload: Upload | None = None
     _job_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     _audio: str = ""
@@ -162,8 +158,8 @@ class Intake:
         except TimeoutError as error:
             raise UploadTooSlow from error
         if self.upload is None:
-            raise _invalid("file", "Field required")
-        options, handling = self._asked()
+            raise wrong_field("file", "Field required")
+        options, handling = self.form.asked(self.settings, self.fields)
         return Submission(self.upload, self._job_id, self._audio, self._filename, options, handling)
 
     async def _follow(self, event: Event) -> None:
@@ -174,12 +170,14 @@ class Intake:
                 self._value += data
             case PartBegin(name, filename):
                 self._part, self._value, self._in_file = name, bytearray(), filename is not None
+                if name in self.form.refused:
+                    raise wrong_field(name, self.form.refused[name])
                 if filename is not None:
                     await self._begin_file(name, filename)
             case PartEnd() if self._in_file and self._writer:
                 await self._writer.finish()
             case PartEnd():
-                self.fields[self._part] = self._value.decode("utf-8", "replace")
+                self.fields.setdefault(self._part, []).append(self._value.decode("utf-8", "replace"))
 
     async def discard(self) -> None:
         """Remove the partial recording. Safe to call twice, and done even where the server is stopping."""
@@ -195,32 +193,17 @@ class Intake:
 
     async def _begin_file(self, name: str, filename: str) -> None:
         if name != "file":
-            raise _invalid(name, "Only the field 'file' may carry a file")
+            raise wrong_field(name, "Only the field 'file' may carry a file")
         if self.upload is not None:
-            raise _invalid("file", "Send one file a request")
+            raise wrong_field("file", "Send one file a request")
         extension = _extension(filename, self.settings)
-        if "engine" in self.fields:
-            self._asked()  # refuse a bad field before the file is received, where the client sent it first
+        if self.form.first in self.fields:
+            # Refuse a bad field before the file is received, where the client sent it first.
+            self.form.asked(self.settings, self.fields)
         self._audio = f"audio.{extension}"
         self._filename = filename[:_LONGEST_NAME]
         self.upload = await asyncio.to_thread(self.storage.create, self._job_id, self._audio)
         self._writer = Writer(self.upload, self.settings.max_file_size)
-
-    def _asked(self) -> tuple[Options, Handling]:
-        given = {key: value for key, value in self.fields.items() if value}
-        try:
-            asked = TranscribeRequest.model_validate(given)
-            handling = HandlingRequest.model_validate(given).handling()
-            if handling.callback_url is not None:
-                check_callback(self.settings, handling.callback_url)
-            return resolve(self.settings, **asked.model_dump(exclude_none=True)), handling
-        except ValidationError as error:
-            faults = [{"field": str(e["loc"][-1]), "message": e["msg"]} for e in error.errors()]
-            raise InvalidField("; ".join(f"{f['field']}: {f['message']}" for f in faults), faults) from error
-        except UrlRefused as error:
-            raise _invalid("callback_url", str(error)) from error
-        except OptionRefused as error:
-            raise InvalidField(str(error), [{"field": error.field, "message": str(error)}]) from error
 
 
 def _extension(filename: str, settings: Settings) -> str:
@@ -234,7 +217,3 @@ def _extension(filename: str, settings: Settings) -> str:
 
 def _too_large(largest: int) -> FileTooLarge:
     return FileTooLarge(f"File too large; this server accepts at most {largest} bytes.")
-
-
-def _invalid(field_name: str, message: str) -> InvalidField:
-    return InvalidField(f"{field_name}: {message}", [{"field": field_name, "message": message}])

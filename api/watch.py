@@ -37,10 +37,16 @@ Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
 @dataclass(frozen=True)
 class Event:
-    """An entry of a job's stream, as it goes to every listener."""
+    """An entry of a job's stream: `kind` is attempt or segment, `data` one line of JSON."""
 
     id: EventId
-    frame: bytes
+    kind: str
+    data: str
+
+    @property
+    def frame(self) -> bytes:
+        """As it goes to every listener."""
+        return frame(self.kind, self.data, "{}-{}".format(*self.id))
 
 
 def parse_event_id(text: str) -> EventId | None:
@@ -99,12 +105,12 @@ class Watch:
         """How many events there were up to this one; 0 for all that are kept to follow."""
         return self._count - sum(event.id > last for event in self._events) if last else 0
 
-    def after(self, position: int) -> tuple[bytes, int]:
+    def after(self, position: int) -> tuple[list[Event], int]:
         """The next few events and the position behind them. Those that are no longer kept are passed over."""
         gone = self._count - len(self._events)
         begin = max(position - gone, 0)
-        frames = [event.frame for event in islice(self._events, begin, begin + _BATCH)]
-        return b"".join(frames), gone + begin + len(frames)
+        events = list(islice(self._events, begin, begin + _BATCH))
+        return events, gone + begin + len(events)
 
     def wake(self) -> None:
         """Look at the job, now or right after the look that is under way."""
@@ -187,7 +193,7 @@ class Watch:
                 continue
             if kind == "attempt":
                 self._events.clear()  # what was heard before is void, for those who still lag behind, too
-            self._events.append(Event(id, frame(kind, data, name)))
+            self._events.append(Event(id, kind, data))
             self._count += 1
         fields = json.dumps(view.fields, ensure_ascii=False, separators=(",", ":"))
         before, self.view, self.state = self.state, view, frame("state", fields, final_id(view))

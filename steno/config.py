@@ -232,9 +232,40 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds after which an event stream is ended for the client to open another, from where it was.",
     )
+    openai_engine: str | None = Field(
+        None,
+        validation_alias="STENO_OPENAI_ENGINE",
+        description="Engine of the /v1 routes where a request names only a model. Unset: the first of whisperx, faster-whisper, "
+        "timestamped and pocketsphinx that a live worker offers.",
+    )
+    openai_aliases: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        validation_alias="STENO_OPENAI_ALIASES",
+        description="Model names of the /v1 routes: alias=engine/model, comma separated. whisper-1, gpt-4o-transcribe, "
+        "gpt-4o-mini-transcribe and gpt-4o-transcribe-diarize stand for the default engine and model unless named here.",
+    )
+    openai_wait: float = Field(
+        540.0,
+        validation_alias="STENO_OPENAI_WAIT",
+        gt=0,
+        description="Seconds that a /v1 request waits for its transcript before it is answered with 504; the job goes on. "
+        "OpenAI's own clients give up after 600.",
+    )
+    openai_queue: int = Field(
+        100,
+        validation_alias="STENO_OPENAI_QUEUE",
+        ge=0,
+        description="Jobs that may wait in the queues; while there are more, /v1 requests are answered with 503 at once.",
+    )
+    openai_keep_abandoned: bool = Field(
+        False,
+        validation_alias="STENO_OPENAI_KEEP_ABANDONED",
+        description="Finish the job of a /v1 client that hung up; otherwise it is canceled.",
+    )
 
     _split_lists = field_validator(
         "allowed_formats", "engines", "models", "local_models", "align_models", "engine_pythons", "webhook_secrets",
+        "openai_aliases",
         mode="before",
     )(split)  # fmt: skip
     _networks = field_validator("webhook_networks", mode="before")(lists.networks)
@@ -245,6 +276,8 @@ class Settings(BaseSettings):
     _language_models = field_validator("align_models")(lists.language_models)
     _engine_pythons = field_validator("engine_pythons")(lists.engine_pythons)
     _webhook_secrets = field_validator("webhook_secrets")(check_secrets)
+    _openai_engine = field_validator("openai_engine")(lists.engine_name)
+    _openai_aliases = field_validator("openai_aliases")(lists.aliases)
 
     @field_validator("default_model")
     @classmethod

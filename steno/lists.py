@@ -49,6 +49,19 @@ def engine_names(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def engine_name(value: str | None) -> str | None:
+    return value if value is None else engine_names((value,))[0]
+
+
+def aliases(value: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in value:
+        alias, _, target = entry.partition("=")
+        engine, _, model = target.partition("/")
+        if not (alias and model and engine in ENGINES):
+            raise ValueError(f"'{entry}' is not alias=engine/model with an engine of {', '.join(ENGINES)}")
+    return value
+
+
 def model_names(value: tuple[str, ...]) -> tuple[str, ...]:
     if unknown := [name for name in value if name not in all_models()]:
         raise ValueError(f"no model is called {', '.join(unknown)}; there are {', '.join(all_models())}")

@@ -109,6 +109,12 @@ class Desk:
         self.rq_says(job_id, JobStatus.FINISHED)
         news.state_changed(self.redis, job_id, over=True)
 
+    def fails(self, job_id: str, code: str, message: str) -> None:
+        """The worker gives up on it."""
+        self.storage.put(job_id, ERROR, error_record(code, message, 3))
+        self.rq_says(job_id, JobStatus.FAILED)
+        news.state_changed(self.redis, job_id, over=True)
+
     def rq_says(self, job_id: str, status: JobStatus) -> str:
         self._rq(job_id).set_status(status)
         return job_id

@@ -12,8 +12,9 @@ import pytest
 from api.tests.desk import Desk
 from api.tests.listener import Listener, ears
 from api.tests.server import Server, eventually
-from api.tests.wire import head
+from api.tests.wire import field, form, head, recording
 from conftest import MakeSettings
+from steno.jobs.record import Status, outcome
 from steno.redis_server import free_port
 
 UVICORN: Final = ["uvicorn", "api.main:app", "--host", "127.0.0.1", "--port", "{port}"]
@@ -27,7 +28,7 @@ GUNICORN: Final = [
     "-b",
     "127.0.0.1:{port}",
 ]
-Start = Callable[[list[str]], tuple["subprocess.Popen[bytes]", Server]]
+Start = Callable[..., tuple["subprocess.Popen[bytes]", Server]]
 
 
 @pytest.fixture
@@ -35,9 +36,9 @@ def start(make_settings: MakeSettings, tmp_path: Path) -> Iterator[Start]:
     """Start a server's own program over the test's folder and Redis; killed with the test if it still runs."""
     processes: list[subprocess.Popen[bytes]] = []
 
-    def begin(command: list[str]) -> tuple["subprocess.Popen[bytes]", Server]:
+    def begin(command: list[str], **more: str) -> tuple["subprocess.Popen[bytes]", Server]:
         settings, port = make_settings(), free_port()
-        environment = {"STENO_REDIS_URL": str(settings.redis_url), "UPLOAD_DIR": str(settings.upload_dir)}
+        environment = {"STENO_REDIS_URL": str(settings.redis_url), "UPLOAD_DIR": str(settings.upload_dir), **more}
         words = [part.format(port=port) for part in command]
         with (tmp_path / "log").open("wb") as log:
             processes.append(subprocess.Popen([sys.executable, "-m", *words], env=environment, stdout=log, stderr=log))
@@ -73,3 +74,21 @@ def test_open_streams_do_not_hold_it_up(start: Start, desk: Desk, command: list[
         assert held.answer().json["status"] == "started"
         process.wait(30)
     assert ears(desk.redis) == 0
+
+
+@pytest.mark.parametrize("keep", ["false", "true"])
+def test_a_request_that_waits_for_its_transcript_is_let_go(start: Start, desk: Desk, keep: str) -> None:
+    """Whoever is told to send it again leaves no job behind, unless the operator wants it done."""
+    desk.offer("whisperx", 60)
+    process, server = start(UVICORN, STENO_OPENAI_KEEP_ABANDONED=keep)
+    body = form(field("model", "whisper-1"), recording())
+    with server.connect() as held:
+        held.send(head(len(body), path="/v1/audio/transcriptions") + body)
+        assert eventually(lambda: ears(desk.redis) == 1)
+        (job_id,) = desk.queue.unfinished()
+        process.terminate()
+        answer = held.answer()
+        process.wait(30)
+    assert (answer.status, answer.json["error"]["code"], answer.headers["retry-after"]) == (503, "server_stops", "5")
+    assert outcome(desk.storage, job_id) is (None if keep == "true" else Status.CANCELED)
+    assert (job_id in answer.json["error"]["message"]) == (keep == "true")

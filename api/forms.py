@@ -1,0 +1,61 @@
+"""A door's form: how its fields become an engine, its options, and the way the job is treated."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from api.errors import InvalidField, wrong_field
+from api.models import HandlingRequest, TranscribeRequest
+from steno.config import Settings
+from steno.jobs.options import OptionRefused, Options, resolve
+from steno.jobs.record import Handling
+from steno.outbound import UrlRefused
+from steno.webhooks.deliveries import check_callback
+
+Fields = Mapping[str, Sequence[str]]
+"""What came beside the file: every value of each field, in order."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What an upload needs to know of its door. `asked` raises InvalidField and ModelNotFound, naming the door's own fields.
+
+    Once the field `first` has come, a wrong field is refused before the file is received. A field that is `refused`, by name,
+    is so as soon as it begins, with that message.
+    """
+
+    asked: Callable[[Settings, Fields], tuple[Options, Handling]]
+    first: str
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+def last_values(fields: Fields) -> dict[str, Any]:
+    """One value a field, the last; an empty one is as one that is absent."""
+    return {name: values[-1] for name, values in fields.items() if values[-1]}
+
+
+def asked_for(settings: Settings, given: Mapping[str, Any]) -> tuple[Options, Handling]:
+    """What the native fields ask for: the one check that every door's requests go through. Raises InvalidField."""
+    try:
+        asked = TranscribeRequest.model_validate(given)
+        handling = HandlingRequest.model_validate(given).handling()
+        if handling.callback_url is not None:
+            check_callback(settings, handling.callback_url)
+        return resolve(settings, **asked.model_dump(exclude_none=True)), handling
+    except ValidationError as error:
+        raise invalid(error) from error
+    except UrlRefused as error:
+        raise wrong_field("callback_url", str(error)) from error
+    except OptionRefused as error:
+        raise InvalidField(str(error), [{"field": error.field, "message": str(error)}]) from error
+
+
+def invalid(error: ValidationError) -> InvalidField:
+    """The fields at fault."""
+    faults = [{"field": str(e["loc"][0]), "message": e["msg"]} for e in error.errors()]
+    return InvalidField("; ".join(f"{f['field']}: {f['message']}" for f in faults), faults)
+
+
+NATIVE: Final = Form(lambda settings, fields: asked_for(settings, last_values(fields)), "engine")

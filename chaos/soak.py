@@ -94,7 +94,8 @@ def _told(sampler: Sampler, workers: list[Worker], since: float, seconds: float)
     for process in restarted:
         print(f"restarted in mid-run: {process}")
     grown = [f"{each.process} {each.measure}" for each in trends if not each.flat]
-    good = bool(trends) and not (grown or trouble or restarted)
+    died = [process for process in restarted if not process.startswith("engine")]  # a cancel ends an engine on purpose
+    good = bool(trends) and not (grown or trouble or died)
     told = {f"{each.process}, {each.measure}": [round(each.per_hour, 3), round(each.noise, 3)] for each in trends}
     print(
         json.dumps(

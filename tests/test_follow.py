@@ -15,7 +15,7 @@ from steno.jobs.news import stream_key
 from steno.serve import Stack
 from tests.processes import eventually
 
-HUMAN = DATA.parent.parent / "examples" / "two-cities-20s.flac"
+HUMAN = DATA / "exact-en-1.wav"
 
 
 def followed(http: httpx.Client, job_id: str) -> list[tuple[str, dict[str, Any]]]:

@@ -25,7 +25,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
     def start(port: int, data_dir: Path = tmp_path / "data", **more: str) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "steno.cli", "serve", "--port", str(port), "--data-dir", str(data_dir)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "preexec_fn": hear_ctrl_c}
         started.append(subprocess.Popen(command, env={**clean, **more}, text=True, **pipes))  # type: ignore[call-overload]
         return started[-1]
 
@@ -35,6 +35,11 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         process.wait()
         assert process.stdout
         process.stdout.close()
+
+
+def hear_ctrl_c() -> None:
+    """A shell that runs the tests in the background has its children ignore SIGINT; a terminal does not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def until_ready(process: "subprocess.Popen[str]") -> str:

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from steno.jobs.course import SPEEDS, parse_speeds
 from steno.jobs.record import PRIORITIES
 from steno.jobs.roster import Roster
-from steno.jobs.state import JobState, queue_name
+from steno.jobs.state import JobState, queue_key
 
 _PLACE_SECONDS: Final = 0.5
 _PACE_SECONDS: Final = 5.0
@@ -60,8 +60,8 @@ class Outlook:
 async def _ask_place(redis: Redis, job_id: str, known: JobState) -> int | None:
     urgent = PRIORITIES[: PRIORITIES.index(known.priority)] if known.priority in PRIORITIES else ()
     async with redis.pipeline(transaction=False) as pipe:
-        pipe.lpos(f"rq:queue:{queue_name(known.engine, known.priority)}", job_id)
+        pipe.lpos(queue_key(known.engine, known.priority), job_id)
         for priority in urgent:
-            pipe.llen(f"rq:queue:{queue_name(known.engine, priority)}")
+            pipe.llen(queue_key(known.engine, priority))
         index, *before = await pipe.execute()
     return None if index is None else int(index) + sum(map(int, before)) + 1

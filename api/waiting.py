@@ -16,7 +16,7 @@ from api.views import JobView, job_view
 from steno.engines import ENGINES
 from steno.jobs import steer
 from steno.jobs.record import PRIORITIES
-from steno.jobs.state import queue_name
+from steno.jobs.state import queue_key
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ async def refuse_when_full(redis: Redis, most: int) -> None:
     async with redis.pipeline(transaction=False) as pipe:
         for engine in ENGINES:
             for priority in PRIORITIES:
-                pipe.llen(f"rq:queue:{queue_name(engine, priority)}")
+                pipe.llen(queue_key(engine, priority))
         waiting = sum(map(int, await pipe.execute()))
     if waiting > most:
         raise QueueFull(f"{waiting} jobs wait already; send the request again later.")

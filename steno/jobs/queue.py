@@ -128,10 +128,9 @@ class JobQueue:
             key = paused(queue).key
             rows = cast("list[tuple[bytes, float]]", self.redis.zrange(key, 0, -1, withscores=True))
             for member, due in rows:
+                # Whoever removed it queues it; one who is killed in between leaves it to the sweep.
                 if not now < due <= now + LONGEST_PAUSE and self.redis.zrem(key, member):
-                    self._release(
-                        queue, member.decode()
-                    )  # whoever removed it queues it; if killed here, the sweep finds it
+                    self._release(queue, member.decode())
 
     def _release(self, queue: Queue, job_id: str) -> None:
         with contextlib.suppress(*_TORN):  # nothing to queue: the sweep finds it in no place

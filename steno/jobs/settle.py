@@ -6,7 +6,7 @@ from steno.config import Settings
 from steno.jobs import news, reuse
 from steno.jobs.janitor import drop_audio
 from steno.jobs.queue import JobQueue
-from steno.jobs.record import REQUEST, RETENTION, JobRequest, Status, outcome
+from steno.jobs.record import REQUEST, JobRequest, Status, outcome
 from steno.storage import Storage
 from steno.webhooks.due import announce
 
@@ -45,6 +45,5 @@ def _after_success(settings: Settings, storage: Storage, queue: JobQueue, reques
     if storage.has(request.job_id, request.audio):
         digest = storage.digest(request.job_id, request.audio)
         reuse.remember(queue.redis, digest, request.options, request.job_id, settings.retention_seconds)
-    own = storage.get(request.job_id, RETENTION) or {}
-    if settings.audio_retention_seconds == 0 or not own.get("keep_audio", True):
+    if settings.audio_retention_seconds == 0 or not request.keep_audio:
         drop_audio(storage, request.job_id)

@@ -26,6 +26,11 @@ def queue_name(engine: str, priority: str = "normal") -> str:
     return _QUEUE_PREFIX + engine + ("" if priority == "normal" else f":{priority}")
 
 
+def queue_key(engine: str, priority: str) -> str:
+    """The Redis key of RQ's list of the jobs that wait."""
+    return f"rq:queue:{queue_name(engine, priority)}"
+
+
 def engine_of_queue(name: str) -> str:
     return name.removeprefix(_QUEUE_PREFIX).partition(":")[0]
 

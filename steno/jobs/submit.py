@@ -54,11 +54,14 @@ def submit(storage: Storage, queue: JobQueue, sent: Submission, key: str | None 
     that no other request works on it), a request that was accepted before is answered with its job.
     """
     try:
+        digest = sent.upload.digest() if key is not None or sent.handling.reuse else ""
+        fingerprint = None if key is None else _fingerprint(sent, digest)
         if key is not None:
             sent = _claimed(storage, sent, keyed_job_id(key))
             if (earlier := storage.get(sent.job_id, REQUEST)) is not None:
-                return _replayed(JobRequest.from_dict(earlier), sent)
-        return Accepted(_submitted(storage, queue, sent, key))
+                return _replayed(JobRequest.from_dict(earlier), sent, fingerprint)
+        twin = reuse.find(queue.redis, storage, digest, sent.options) if sent.handling.reuse else None
+        return Accepted(_submitted(storage, queue, sent, fingerprint, twin))
     except BaseException:
         sent.upload.discard()
         raise
@@ -73,17 +76,18 @@ def _claimed(storage: Storage, sent: Submission, job_id: str) -> Submission:
     return replace(sent, job_id=job_id)
 
 
-def _replayed(earlier: JobRequest, sent: Submission) -> Accepted:
-    same = earlier.fingerprint == _fingerprint(sent)
-    sent.upload.discard()
-    if not same:
+def _replayed(earlier: JobRequest, sent: Submission, fingerprint: str | None) -> Accepted:
+    if earlier.fingerprint != fingerprint:
         raise KeyReused
+    sent.upload.discard()
     return Accepted(earlier, replayed=True)
 
 
-def _submitted(storage: Storage, queue: JobQueue, sent: Submission, key: str | None) -> JobRequest:
+def _submitted(
+    storage: Storage, queue: JobQueue, sent: Submission, fingerprint: str | None, twin: str | None
+) -> JobRequest:
+    """`twin` is the job whose transcript answers this one, if there is one."""
     job_id, handling = sent.job_id, sent.handling
-    twin = reuse.find(queue.redis, storage, sent.upload.digest(), sent.options) if handling.reuse else None
     request = JobRequest(
         job_id=job_id,
         options=sent.options,
@@ -92,7 +96,7 @@ def _submitted(storage: Storage, queue: JobQueue, sent: Submission, key: str | N
         size=sent.upload.size,
         created_at=utc_now(),
         reused_from=twin,
-        fingerprint=None if key is None else _fingerprint(sent),
+        fingerprint=fingerprint,
         **asdict(handling),
     )
     try:
@@ -125,5 +129,5 @@ def _answered(storage: Storage, queue: JobQueue, request: JobRequest, twin: str)
     return True
 
 
-def _fingerprint(sent: Submission) -> str:
-    return reuse.fingerprint(sent.upload.digest(), sent.options.to_dict(), asdict(sent.handling), sent.filename)
+def _fingerprint(sent: Submission, digest: str) -> str:
+    return reuse.fingerprint(digest, sent.options.to_dict(), asdict(sent.handling), sent.filename)

@@ -1,5 +1,6 @@
 """Write the tables of docs/ from the code: `make docs`. A test fails when they drift."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -10,6 +11,7 @@ from api.errors import API_ERRORS, ApiError
 from api.models import handling_schemas, option_schemas
 from api.transcripts import subtitle_schemas
 from steno.config import Settings
+from steno.door_settings import DoorSettings
 from steno.engines import ENGINES, Engine
 from steno.jobs.errors import ERRORS, JobError
 from steno.jobs.options import DEFAULTS
@@ -22,8 +24,17 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 
 def settings_table() -> str:
-    """One row a setting, in the order of steno/config.py."""
-    rows = [_setting_row(field) for field in Settings.model_fields.values()]
+    """One row a setting of steno/config.py, in its order."""
+    return _settings_table(name for name in Settings.model_fields if name not in DoorSettings.model_fields)
+
+
+def door_settings_table() -> str:
+    """One row a setting of steno/door_settings.py, in its order."""
+    return _settings_table(DoorSettings.model_fields)
+
+
+def _settings_table(names: Iterable[str]) -> str:
+    rows = [_setting_row(Settings.model_fields[name]) for name in names]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
 
 
@@ -133,7 +144,7 @@ def _said(error: type[ApiError] | type[JobError]) -> str:
 
 
 TABLES = {
-    "settings.md": {"settings": settings_table},
+    "settings.md": {"settings": settings_table, "door settings": door_settings_table},
     "options.md": {"options": options_table},
     "jobs.md": {"handling": handling_table},
     "formats.md": {"formats": formats_table, "subtitles": subtitles_table, "samples": samples},

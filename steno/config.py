@@ -1,18 +1,17 @@
-"""Every setting of Steno, in one place: its environment variable, type, unit, default and meaning."""
+"""Every setting of Steno: its environment variable, type, unit, default and meaning. Those of the doors: door_settings.py."""
 
 import math
 import os
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from steno import lists
+from steno.door_settings import DoorSettings
 from steno.engines import ENGINES, installed_engines
 from steno.lists import all_models, registered, split
-from steno.webhooks.signing import check_secrets
 
 DAY = 86_400
 
@@ -21,7 +20,7 @@ class SettingsError(Exception):
     """A setting has a wrong value; the message names the environment variable and says what is wrong."""
 
 
-class Settings(BaseSettings):
+class Settings(DoorSettings):
     """Read from the environment; built by hand in tests. Frozen: a running process never changes its mind."""
 
     model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore")
@@ -201,83 +200,17 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds a worker told to stop may still work on its job before it gives the job back to the queue.",
     )
-    upload_idle_limit: float = Field(
-        60.0,
-        validation_alias="STENO_UPLOAD_IDLE_LIMIT",
-        gt=0,
-        description="Seconds an upload may pause before it is refused.",
-    )
-    upload_time_limit: float = Field(
-        4 * 3600.0,
-        validation_alias="STENO_UPLOAD_TIME_LIMIT",
-        gt=0,
-        description="Seconds an upload may take as a whole.",
-    )
-    webhook_secrets: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
-        validation_alias="STENO_WEBHOOK_SECRETS",
-        repr=False,
-        description="Secrets that sign webhooks, comma separated, each whsec_ and the base64 of 24 to 64 random bytes; all of "
-        "them sign, so that one can follow another. Empty: callback URLs are refused. Set it for API and workers alike.",
-    )
-    webhook_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
-        (),
-        validation_alias="STENO_WEBHOOK_NETWORKS",
-        description="Networks that webhooks may call although they are not public, comma separated, such as 10.1.0.0/16. "
-        "Set it for API and workers alike.",
-    )
-    events_life: float = Field(
-        600.0,
-        validation_alias="STENO_EVENTS_LIFE",
-        gt=0,
-        description="Seconds after which an event stream is ended for the client to open another, from where it was.",
-    )
-    openai_engine: str | None = Field(
-        None,
-        validation_alias="STENO_OPENAI_ENGINE",
-        description="Engine of the /v1 routes where a request names only a model. Unset: the first of whisperx, faster-whisper, "
-        "timestamped and pocketsphinx that a live worker offers.",
-    )
-    openai_aliases: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
-        validation_alias="STENO_OPENAI_ALIASES",
-        description="Model names of the /v1 routes: alias=engine/model, comma separated. whisper-1, gpt-4o-transcribe, "
-        "gpt-4o-mini-transcribe and gpt-4o-transcribe-diarize stand for the default engine and model unless named here.",
-    )
-    openai_wait: float = Field(
-        540.0,
-        validation_alias="STENO_OPENAI_WAIT",
-        gt=0,
-        description="Seconds that a /v1 request waits for its transcript before it is answered with 504; the job goes on. "
-        "OpenAI's own clients give up after 600.",
-    )
-    openai_queue: int = Field(
-        100,
-        validation_alias="STENO_OPENAI_QUEUE",
-        ge=0,
-        description="Jobs that may wait in the queues; while there are more, /v1 requests are answered with 503 at once.",
-    )
-    openai_keep_abandoned: bool = Field(
-        False,
-        validation_alias="STENO_OPENAI_KEEP_ABANDONED",
-        description="Finish the job of a /v1 client that hung up; otherwise it is canceled.",
-    )
 
     _split_lists = field_validator(
-        "allowed_formats", "engines", "models", "local_models", "align_models", "engine_pythons", "webhook_secrets",
-        "openai_aliases",
+        "allowed_formats", "engines", "models", "local_models", "align_models", "engine_pythons",
         mode="before",
     )(split)  # fmt: skip
-    _networks = field_validator("webhook_networks", mode="before")(lists.networks)
     _extensions = field_validator("allowed_formats")(lists.extensions)
     _engine_names = field_validator("engines")(lists.engine_names)
     _model_names = field_validator("models")(lists.model_names)
     _model_paths = field_validator("local_models")(lists.model_paths)
     _language_models = field_validator("align_models")(lists.language_models)
     _engine_pythons = field_validator("engine_pythons")(lists.engine_pythons)
-    _webhook_secrets = field_validator("webhook_secrets")(check_secrets)
-    _openai_engine = field_validator("openai_engine")(lists.engine_name)
-    _openai_aliases = field_validator("openai_aliases")(lists.aliases)
 
     @field_validator("default_model")
     @classmethod

@@ -1,0 +1,82 @@
+"""The settings of the doors: how requests come in, are held open and are answered, and whom the server calls by itself."""
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode
+
+from steno import lists
+from steno.webhooks.signing import check_secrets
+
+
+class DoorSettings(BaseSettings):
+    """The part of Settings that only doors and deliveries read; steno/config.py has the rest, and what they have in common."""
+
+    upload_idle_limit: float = Field(
+        60.0,
+        validation_alias="STENO_UPLOAD_IDLE_LIMIT",
+        gt=0,
+        description="Seconds an upload may pause before it is refused.",
+    )
+    upload_time_limit: float = Field(
+        4 * 3600.0,
+        validation_alias="STENO_UPLOAD_TIME_LIMIT",
+        gt=0,
+        description="Seconds an upload may take as a whole.",
+    )
+    webhook_secrets: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        validation_alias="STENO_WEBHOOK_SECRETS",
+        repr=False,
+        description="Secrets that sign webhooks, comma separated, each whsec_ and the base64 of 24 to 64 random bytes; all of "
+        "them sign, so that one can follow another. Empty: callback URLs are refused. Set it for API and workers alike.",
+    )
+    webhook_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (),
+        validation_alias="STENO_WEBHOOK_NETWORKS",
+        description="Networks that webhooks may call although they are not public, comma separated, such as 10.1.0.0/16. "
+        "Set it for API and workers alike.",
+    )
+    events_life: float = Field(
+        600.0,
+        validation_alias="STENO_EVENTS_LIFE",
+        gt=0,
+        description="Seconds after which an event stream is ended for the client to open another, from where it was.",
+    )
+    openai_engine: str | None = Field(
+        None,
+        validation_alias="STENO_OPENAI_ENGINE",
+        description="Engine of the /v1 routes where a request names only a model. Unset: the first of whisperx, faster-whisper, "
+        "timestamped and pocketsphinx that a live worker offers.",
+    )
+    openai_aliases: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        validation_alias="STENO_OPENAI_ALIASES",
+        description="Model names of the /v1 routes: alias=engine/model, comma separated. whisper-1, gpt-4o-transcribe, "
+        "gpt-4o-mini-transcribe and gpt-4o-transcribe-diarize stand for the default engine and model unless named here.",
+    )
+    openai_wait: float = Field(
+        540.0,
+        validation_alias="STENO_OPENAI_WAIT",
+        gt=0,
+        description="Seconds that a /v1 request waits for its transcript before it is answered with 504; the job goes on. "
+        "OpenAI's own clients give up after 600.",
+    )
+    openai_queue: int = Field(
+        100,
+        validation_alias="STENO_OPENAI_QUEUE",
+        ge=0,
+        description="Jobs that may wait in the queues; while there are more, /v1 requests are answered with 503 at once.",
+    )
+    openai_keep_abandoned: bool = Field(
+        False,
+        validation_alias="STENO_OPENAI_KEEP_ABANDONED",
+        description="Finish the job of a /v1 client that hung up; otherwise it is canceled.",
+    )
+
+    _split_door_lists = field_validator("webhook_secrets", "openai_aliases", mode="before")(lists.split)
+    _networks = field_validator("webhook_networks", mode="before")(lists.networks)
+    _webhook_secrets = field_validator("webhook_secrets")(check_secrets)
+    _openai_engine = field_validator("openai_engine")(lists.engine_name)
+    _openai_aliases = field_validator("openai_aliases")(lists.aliases)

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from api.models import Problem
 from steno.storage import StorageFull
+
+_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 class ApiError(Exception):
@@ -278,11 +281,21 @@ def install_error_handlers(app: FastAPI, shapes: Mapping[str, Shape]) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
-        return answer(request, _of_status(error.status_code, str(error.detail)), error.headers or {})
+        headers = dict(error.headers or {})
+        if error.status_code == 405:  # starlette names the methods of the first route alone
+            headers["Allow"] = ", ".join(_methods_here(request))
+        return answer(request, _of_status(error.status_code, str(error.detail)), headers)
 
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, error: Exception) -> Response:
         return answer(request, _of_status(500, "Something went wrong in the server; its log has the details."), {})
+
+
+def _methods_here(request: Request) -> list[str]:
+    """The methods that some route takes at the request's path."""
+    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
+    routes = request.app.routes
+    return [name for name, scope in scopes.items() if any(route.matches(scope)[0] is Match.FULL for route in routes)]
 
 
 def _of_status(status: int, detail: str) -> Problem:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -14,7 +14,7 @@ from api.accept import taken_in
 from api.errors import problems
 from api.hold import WAIT, hold, patience
 from api.idempotency import alone_with, key_of
-from api.models import JobStatus, TranscribeResponse, handling_schemas, option_schemas
+from api.models import JobStatus, TranscribeResponse, form_description, handling_schemas, option_schemas
 from api.state import AppState, state_of
 from api.storage import refuse_early
 from api.views import job_view
@@ -35,20 +35,27 @@ class PlainRoute(APIRoute):
         return handler
 
 
+_STEPS: Final = (
+    "get_job_status", "follow_job", "get_transcript_by_accept", "cancel_job", "retry_job", "delete_job", "list_deliveries",
+)  # fmt: skip
+"""What can be done with the job that an upload makes, by the names of the routes' functions."""
+
 router = APIRouter()
 polled = APIRouter(route_class=PlainRoute)
 
 
 def _form() -> dict[str, Any]:
-    """The upload form for the API's description; the route reads it as a stream, so FastAPI cannot see it."""
-    file = {"type": "string", "format": "binary", "description": "The recording."}
-    properties = {"file": file, **option_schemas(), **handling_schemas()}
-    schema = {"type": "object", "properties": properties, "required": ["file", "engine"]}
     key = {"type": "string", "maxLength": 255}
     about = "A repeated request with the same key is answered with the job of the first, as long as that is kept."
     header = {"name": "Idempotency-Key", "in": "header", "schema": key, "description": about}
-    body = {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+    body = form_description({**option_schemas(), **handling_schemas()}, "engine")
     return {"requestBody": body, "parameters": [header]}
+
+
+def _next_steps() -> dict[int | str, dict[str, Any]]:
+    """Links from the job's id to the routes that take it, for the API's description."""
+    links = {step: {"operationId": step, "parameters": {"job_id": "$response.body#/job_id"}} for step in _STEPS}
+    return {200: {"links": links}}
 
 
 @router.post(
@@ -56,7 +63,7 @@ def _form() -> dict[str, Any]:
     response_model=TranscribeResponse,
     summary="Upload a recording",
     openapi_extra=_form(),
-    responses=problems(
+    responses=_next_steps() | problems(
         errors.UnsupportedFormat, errors.NotAudio, errors.FileTooLarge, errors.EmptyFile, errors.MalformedUpload,
         errors.BadIdempotencyKey, errors.UploadTooSlow, errors.RequestInProgress, errors.InvalidField, errors.KeyReused,
         errors.QueueUnavailable, errors.OutOfSpace,

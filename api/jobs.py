@@ -13,7 +13,7 @@ from api.models import JobList, JobSummary, RetriedJobs
 from api.state import AppState, State
 from api.views import JobView, job_view
 from steno.jobs import steer
-from steno.jobs.listing import CursorInvalid, newest_first
+from steno.jobs.listing import CURSOR, newest_first
 from steno.storage import is_job_id
 
 router = APIRouter()
@@ -34,24 +34,20 @@ async def list_jobs(
     engine: Engine = None,
     label: Label = None,
     limit: Annotated[int, Query(ge=1, le=200, description="Jobs a page.")] = 50,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.", pattern=CURSOR)] = None,
 ) -> JobList:
     """Newest first. A page with a filter may hold fewer jobs than `limit` and yet not be the last: see `next_cursor`."""
     wanted = _filter(status, engine, label)
     found: list[JobSummary] = []
     looked_at, last = 0, None
-    try:
-        chunks = await asyncio.to_thread(newest_first, state.queue.redis, cursor)
-        while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
-            for (_, place), view in zip(chunk, await _views(state, [job_id for job_id, _ in chunk]), strict=True):
-                last, looked_at = place, looked_at + 1
-                if view is not None and wanted(view.fields):
-                    found.append(JobSummary.model_validate(view.fields))
-                if len(found) >= limit or looked_at >= _LOOKED_AT:
-                    return JobList(jobs=found, next_cursor=last)
-    except CursorInvalid as error:
-        fault = {"field": "cursor", "message": "This is no cursor that a page ended with."}
-        raise errors.InvalidField(fault["message"], [fault]) from error
+    chunks = await asyncio.to_thread(newest_first, state.queue.redis, cursor)
+    while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+        for (_, place), view in zip(chunk, await _views(state, [job_id for job_id, _ in chunk]), strict=True):
+            last, looked_at = place, looked_at + 1
+            if view is not None and wanted(view.fields):
+                found.append(JobSummary.model_validate(view.fields))
+            if len(found) >= limit or looked_at >= _LOOKED_AT:
+                return JobList(jobs=found, next_cursor=last)
     return JobList(jobs=found, next_cursor=None)
 
 

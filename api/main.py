@@ -40,6 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="Upload a recording, get a job id at once, fetch the transcript with a time on every word.",
         lifespan=lifespan,
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,  # the methods of generated clients are called by it
     )
     app.state.steno = state
     # One line a malformed body would let any client flood the log.

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
@@ -129,6 +130,15 @@ def field_schemas(model: type[BaseModel]) -> dict[str, Any]:
     """The JSON schema of each field, without the null of one that may be absent."""
     fields: dict[str, Any] = model.model_json_schema()["properties"]
     return {name: {**told.get("anyOf", [told])[0], "description": told["description"]} for name, told in fields.items()}
+
+
+def form_description(properties: Mapping[str, Any], *required: str, file: str = "file") -> dict[str, Any]:
+    """A door's form with a file, for the API's description: the routes read it as a stream, so FastAPI cannot see it."""
+    recording = {"type": "string", "format": "binary", "description": "The recording."}
+    schema = {"type": "object", "properties": {file: recording, **properties}, "required": [file, *required]}
+    named = {"schema": {"type": "string"}, "example": f'form-data; name="{file}"; filename="talk.flac"'}
+    encoding = {file: {"headers": {"Content-Disposition": named}}}
+    return {"required": True, "content": {"multipart/form-data": {"schema": schema, "encoding": encoding}}}
 
 
 class TranscribeResponse(BaseModel):

@@ -12,7 +12,7 @@ from api.accept import taken_in
 from api.engines import models_at_hand
 from api.errors import ApiError
 from api.handlers import PlainRoute
-from api.models import field_schemas
+from api.models import field_schemas, form_description
 from api.openai.bodies import written
 from api.openai.envelope import envelopes, fault_of, fault_of_job
 from api.openai.fields import AudioFields, Reading, TranscriptionFields, TranslationFields
@@ -34,12 +34,9 @@ _FAILURES = envelopes(
 
 
 def _form(kind: type[AudioFields]) -> dict[str, Any]:
-    """The form for the API's description; the route reads it as a stream, so FastAPI cannot see it."""
-    properties = {"file": {"type": "string", "format": "binary", "description": "The recording."}}
-    for name, told in field_schemas(kind).items():
-        properties[f"{name}[]" if told.get("type") == "array" else name] = told
-    schema = {"type": "object", "properties": properties, "required": ["file", "model"]}
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+    fields = field_schemas(kind).items()
+    properties = {f"{name}[]" if told.get("type") == "array" else name: told for name, told in fields}
+    return {"requestBody": form_description(properties, "model")}
 
 
 @router.post(

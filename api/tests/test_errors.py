@@ -81,12 +81,20 @@ def test_an_unknown_route_is_a_problem(client: TestClient) -> None:
     assert Problem.model_validate(answer.json()).code == "not_found"
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/transcribe"), ("DELETE", "/status/x"), ("POST", "/health")])
-def test_a_wrong_method_is_a_problem(client: TestClient, method: str, path: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/transcribe", "POST"),
+        ("DELETE", "/status/x", "GET"),
+        ("POST", "/health", "GET, HEAD"),
+        ("PUT", "/jobs/x/deliveries", "GET, POST"),
+    ],
+)
+def test_a_wrong_method_is_a_problem(client: TestClient, method: str, path: str, allowed: str) -> None:
     answer = client.request(method, path)
     assert (answer.status_code, answer.headers["content-type"]) == (405, "application/problem+json")
     assert Problem.model_validate(answer.json()).code == "method_not_allowed"
-    assert answer.headers["allow"]
+    assert answer.headers["allow"] == allowed
 
 
 def test_documented_problems_of_one_status_are_told_together() -> None:

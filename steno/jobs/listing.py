@@ -9,11 +9,10 @@ from redis import Redis
 INDEX: Final = "steno:jobs"
 """Sorted set of every job in storage; the score is when it was accepted, in milliseconds. The janitor mends it."""
 
+CURSOR: Final = "^([0-9]{1,15}_[A-Za-z0-9_-]{1,128})?$"
+"""What a cursor looks like, as a regular expression: the moment and the id of the last job of a page, or nothing."""
+
 _CHUNK: Final = 100
-
-
-class CursorInvalid(ValueError):
-    """The cursor is none that a page ended with."""
 
 
 def entered(created_at: str) -> int:
@@ -22,11 +21,12 @@ def entered(created_at: str) -> int:
 
 
 def newest_first(redis: "Redis", cursor: str | None = None) -> Iterator[list[tuple[str, str]]]:
-    """Ids in chunks, each id with the cursor that goes on after it. Raises CursorInvalid, RedisError.
+    """Ids in chunks, each id with the cursor that goes on after it, which is what `cursor` is. Raises RedisError.
 
     A cursor holds its place though jobs come and go: it names a moment and an id, not a number of entries.
     """
-    highest, after = _parsed(cursor) if cursor else ("+inf", None)
+    highest, _, last_id = (cursor or "+inf").partition("_")
+    after = (int(highest), last_id) if last_id else None
     offset = 0
     while True:
         found = redis.zrevrangebyscore(INDEX, highest, "-inf", start=offset, num=_CHUNK, withscores=True)
@@ -40,10 +40,3 @@ def newest_first(redis: "Redis", cursor: str | None = None) -> Iterator[list[tup
             for job_id, score in chunk
             if after is None or (score, job_id) < after  # those accepted in the same millisecond stand in order of ids
         ]
-
-
-def _parsed(cursor: str) -> tuple[str, tuple[int, str]]:
-    score, separator, job_id = cursor.partition("_")
-    if not (score.isascii() and score.isdigit() and separator and job_id):
-        raise CursorInvalid
-    return score, (int(score), job_id)

@@ -11,7 +11,7 @@ from api import errors
 from api.errors import problems
 from api.models import JobList, JobSummary, RetriedJobs
 from api.state import AppState, State
-from api.views import JobView, job_view
+from api.views import brief_views, job_view
 from steno.jobs import steer
 from steno.jobs.listing import CURSOR, newest_first
 from steno.storage import is_job_id
@@ -42,7 +42,7 @@ async def list_jobs(
     looked_at, last = 0, None
     chunks = await asyncio.to_thread(newest_first, state.queue.redis, cursor)
     while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
-        for (_, place), view in zip(chunk, await _views(state, [job_id for job_id, _ in chunk]), strict=True):
+        for (_, place), view in zip(chunk, await brief_views(state, [job_id for job_id, _ in chunk]), strict=True):
             last, looked_at = place, looked_at + 1
             if view is not None and wanted(view.fields):
                 found.append(JobSummary.model_validate(view.fields))
@@ -64,7 +64,7 @@ async def retry_failed_jobs(
     wanted = _filter("failed", engine, label)
     failed: list[str] = []
     for chunk in await asyncio.to_thread(lambda: list(newest_first(state.queue.redis))):
-        for view in await _views(state, [job_id for job_id, _ in chunk]):
+        for view in await brief_views(state, [job_id for job_id, _ in chunk]):
             if view and wanted(view.fields) and error_code in (None, view.fields["error_code"]):
                 failed.append(view.fields["job_id"])
     told = RetriedJobs(retried=[], skipped=[])
@@ -131,17 +131,6 @@ def _as_problems() -> Iterator[None]:
 
 async def _summary(state: State, job_id: str) -> JobSummary:
     return JobSummary.model_validate((await job_view(state, job_id, brief=True)).fields)
-
-
-async def _views(state: State, job_ids: list[str]) -> list[JobView | None]:
-    return await asyncio.gather(*(_view_or_none(state, job_id) for job_id in job_ids))
-
-
-async def _view_or_none(state: State, job_id: str) -> JobView | None:
-    try:
-        return await job_view(state, job_id, brief=True)
-    except errors.JobNotFound:  # deleted a moment ago
-        return None
 
 
 def _filter(status: str | None, engine: str | None, label: str | None) -> Callable[[dict[str, Any]], bool]:

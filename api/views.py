@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,12 +48,29 @@ async def job_view(state: State, job_id: str, brief: bool = False) -> JobView:
         if stored is None or stored.fields["status"] == Status.QUEUED:
             raise
         return stored
+    view = await _known_view(state, job_id, known, brief)
+    if view is None:
+        raise JobNotFound
+    return view
+
+
+async def brief_views(state: State, job_ids: Sequence[str]) -> list[JobView | None]:
+    """The jobs without their results, None for one that is not there; Redis is asked for all of them at once.
+
+    Raises RedisError.
+    """
+    async with state.redis.pipeline(transaction=False) as pipe:
+        for job_id in job_ids:
+            pipe.hmget(job_key(job_id), STATUS_FIELDS)
+        found = [parse_state(values) for values in await pipe.execute()]
+    pairs = zip(job_ids, found, strict=True)
+    return await asyncio.gather(*(_known_view(state, job_id, known, brief=True) for job_id, known in pairs))
+
+
+async def _known_view(state: State, job_id: str, known: JobState | None, brief: bool) -> JobView | None:
     if known is not None and known.status in (Status.QUEUED, Status.STARTED):
         return await _waiting_view(state, job_id, known)
-    stored = await asyncio.to_thread(_stored_view, state.storage, job_id, known, brief)
-    if stored is None:
-        raise JobNotFound
-    return stored
+    return await asyncio.to_thread(_stored_view, state.storage, job_id, known, brief)
 
 
 async def _waiting_view(state: State, job_id: str, known: JobState) -> JobView:

@@ -67,7 +67,7 @@ class DoorSettings(BaseSettings):
         100,
         validation_alias="STENO_OPENAI_QUEUE",
         ge=0,
-        description="Jobs that may wait in the queues; while there are more, /v1 requests are answered with 503 at once.",
+        description="Jobs that may wait in the queues; while there are more, /v1 requests are answered with 429 at once.",
     )
     openai_keep_abandoned: bool = Field(
         False,

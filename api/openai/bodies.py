@@ -48,11 +48,12 @@ def plain(transcript: Transcript, with_logprobs: bool) -> dict[str, Any]:
 
 
 def logprobs(transcript: Transcript) -> list[dict[str, Any]]:
-    """An entry a word, since Steno keeps no tokens: the natural logarithm of its confidence, null where it has none."""
+    """An entry a word, since Steno keeps no tokens: the natural logarithm of its confidence, where it has one."""
     told: list[dict[str, Any]] = []
     for word in (word for segment in transcript.segments for word in segment.words):
         token = f" {word.text}" if told else word.text
-        told.append({"token": token, "bytes": list(token.encode()), "logprob": _logarithm(word.confidence)})
+        known = {} if word.confidence is None else {"logprob": _logarithm(word.confidence)}
+        told.append({"token": token, "bytes": list(token.encode()), **known})
     return told
 
 

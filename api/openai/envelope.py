@@ -15,7 +15,7 @@ from steno.jobs.record import Status
 
 PREFIX: Final = "/v1/"
 _TYPES: Final = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-_STATUSES: Final = {"invalid_field": 400, "file_too_large": 413}
+_STATUSES: Final = {"invalid_field": 400, "file_too_large": 413, "queue_full": 429}
 """Where OpenAI's API says something else than the native routes do."""
 _ABOUT_FILE: Final = ("unsupported_format", "not_audio", "file_too_large", "empty_file")
 _FINAL: Final = {"x-should-retry": "false"}

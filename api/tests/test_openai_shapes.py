@@ -1,9 +1,20 @@
 """Names of models, fields of forms and bodies of answers under /v1, without a server."""
 
+import json
+from typing import Any
+
 import pytest
+from openai import BaseModel
+from openai.types.audio import (
+    Transcription,
+    TranscriptionDiarized,
+    TranscriptionVerbose,
+    Translation,
+    TranslationVerbose,
+)
 
 from api.errors import InvalidField, ModelNotFound, NoWorker
-from api.openai.bodies import diarized, turns, verbose
+from api.openai.bodies import diarized, plain, turns, verbose
 from api.openai.fields import Reading, TranscriptionFields, TranslationFields, gathered
 from api.openai.names import ALIASES, Names
 from api.openai.stream import Deltas
@@ -12,6 +23,7 @@ from conftest import MakeSettings
 from steno.config import SettingsError, load_settings
 from steno.transcript import Segment, Transcript, Word
 
+BOTH_GRANULARITIES = TranscriptionFields(model="small", timestamp_granularities=["word", "segment"])
 BOTH = frozenset({"faster-whisper", "pocketsphinx"})
 
 
@@ -147,6 +159,24 @@ def test_a_segment_without_confidence_has_every_key() -> None:
     segments = verbose(HEARD, TranscriptionFields(model="small", temperature=0.5))["segments"]
     assert [segment["avg_logprob"] for segment in segments] == [-0.1054, 0.0]
     assert [(segment["seek"], segment["temperature"]) for segment in segments] == [(50, 0.5), (200, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "beside"),
+    [
+        (Transcription, plain(HEARD, with_logprobs=True), set()),
+        (TranscriptionVerbose, verbose(HEARD, BOTH_GRANULARITIES), {"task"}),
+        (TranscriptionDiarized, diarized(HEARD), set()),
+        (Translation, plain(HEARD, with_logprobs=False), {"usage"}),
+        (TranslationVerbose, verbose(HEARD, TranslationFields(model="small")), {"task", "usage"}),
+    ],
+)
+def test_bodies_are_as_openais_own_description_has_them(kind: type[BaseModel], body: Any, beside: set[str]) -> None:
+    """The types of its library are made from that description. `beside` is what we tell in addition."""
+    told = kind.model_validate_json(json.dumps(body), strict=True)
+    assert set(told.model_extra or {}) == beside
+    for part in (*(getattr(told, "segments", None) or ()), *(getattr(told, "words", None) or ())):
+        assert not part.model_extra
 
 
 def test_deltas_say_each_segment_once() -> None:

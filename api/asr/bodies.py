@@ -5,6 +5,7 @@ Where segments have speakers, WhisperX's: openai-whisper has none.
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from steno.languages import LANGUAGES
@@ -43,6 +44,14 @@ def _json(transcript: Transcript) -> str:
     segments = [_segment(segment, language_of(transcript)) for segment in transcript.segments]
     text = "".join(spaced(segment.text) for segment in transcript.segments)
     return json.dumps({"text": text, "segments": segments, "language": transcript.language})
+
+
+def written(transcript: Transcript, output: str, with_words: bool) -> str:
+    """The body of that name; of a name there is not, the text, as the original has it."""
+    if not with_words:
+        segments = tuple(replace(segment, words=()) for segment in transcript.segments)
+        transcript = replace(transcript, segments=segments)
+    return BODIES.get(output, _txt)(transcript)
 
 
 BODIES: Final[dict[str, Callable[[Transcript], str]]] = {

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, Field, ValidationError
 
+from api.asr.bodies import BODIES
 from api.errors import InvalidField, NoWorker
 from api.forms import Form, asked_for, invalid
 from api.openai.names import Names
@@ -44,7 +45,12 @@ class AsrQuery(FileQuery):
     )
     min_speakers: int | None = Field(None, ge=1, le=100, description="With `diarize`: at least so many speakers.")
     max_speakers: int | None = Field(None, ge=1, le=100, description="With `diarize`: at most so many speakers.")
-    output: Literal["txt", "vtt", "srt", "tsv", "json"] = Field("txt", description="The format of the answer.")
+    output: str = Field(
+        "txt",
+        max_length=40,
+        description="The format of the answer; any other is txt.",
+        json_schema_extra={"enum": list(BODIES)},
+    )
     model: str | None = Field(
         None, description="One of `GET /v1/models`, by any name; the server's default for any other, and if absent."
     )
@@ -87,7 +93,8 @@ def read(kind: type[_Query], request: Request) -> _Query:
 def transcription(query: AsrQuery, names: Names) -> Asked:
     """Refuses what would make another text than was asked for; what makes it a little better or richer, it notes and leaves out.
 
-    Raises InvalidField, NoWorker.
+    Words are heard in any case: a segment that begins and ends with its words is placed better than Whisper places it. Raises
+    InvalidField, NoWorker.
     """
     engine, model, notes = _engine(query, names)
     known = ENGINES[engine]
@@ -100,8 +107,6 @@ def transcription(query: AsrQuery, names: Names) -> Asked:
         "prompt": query.initial_prompt,
         "hotwords": query.hotwords if honoured(known, "hotwords", query.hotwords) else None,
         "vad": query.vad_filter if honoured(known, "vad", query.vad_filter) else None,
-        # The segments of an engine that aligns are sentences only once it has: before, they last half a minute.
-        "word_timestamps": query.word_timestamps or known.aligns,
         "diarize": diarize,
         "min_speakers": query.min_speakers if diarize else None,
         "max_speakers": query.max_speakers if diarize else None,

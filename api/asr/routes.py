@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from api import errors
 from api.accept import taken_in
-from api.asr.bodies import BODIES, detected
+from api.asr.bodies import detected, written
 from api.asr.query import Asked, AsrQuery, FileQuery, language_detection, parameters, read, transcription
 from api.errors import ApiError, problem_of, problems, write_problem
 from api.handlers import PlainRoute
@@ -79,11 +79,11 @@ async def transcribe_and_wait(request: Request) -> Response:
     def write(job: JobRequest, transcript: Transcript) -> Response:
         headers = {
             "Asr-Engine": job.options.engine.replace("-", "_"),
-            "Content-Disposition": f'attachment; filename="{quote(job.filename)}.{query.output}"',
+            "Content-Disposition": f'attachment; filename="{quote(job.filename)}.{quote(query.output)}"',
         }
         if warnings := (*asked.notes, *transcript.warnings):
             headers["Steno-Warnings"] = " ".join(" ".join(warnings).split()).encode("ascii", "replace").decode()
-        return PlainTextResponse(BODIES[query.output](transcript), headers=headers)
+        return PlainTextResponse(written(transcript, query.output, query.word_timestamps), headers=headers)
 
     return await _answer(request, asked, write)
 

@@ -72,10 +72,13 @@ def test_the_answer_is_the_transcript_with_the_headers_of_the_original(served: S
     assert eventually(lambda: not ears(desk.redis))
 
 
-def test_without_parameters_it_is_text(served: Server, desk: Desk) -> None:
-    answer = finished(served, desk)
+@pytest.mark.parametrize(
+    ("query", "ending"), [("", "txt"), ("?output=text", "text"), ("?output=%22%0d%0aX:", "%22%0D%0AX%3A")]
+)
+def test_without_a_format_that_there_is_it_is_text(served: Server, desk: Desk, query: str, ending: str) -> None:
+    answer = finished(served, desk, f"{ASR}{query}")
     assert answer.body == b"Good morning.\nTea & <cake>?\n"
-    assert answer.headers["content-disposition"] == 'attachment; filename="talk.wav.txt"'
+    assert answer.headers["content-disposition"] == f'attachment; filename="talk.wav.{ending}"'
 
 
 def test_what_is_asked_reaches_the_job(served: Server, desk: Desk) -> None:
@@ -98,10 +101,15 @@ def test_what_is_asked_reaches_the_job(served: Server, desk: Desk) -> None:
 
 
 def test_nothing_asked_is_the_engines_own_way(serve: Serve, desk: Desk) -> None:
-    for engine, aligned in (("whisperx", True), ("faster-whisper", False)):
-        desk.offer(engine, 60)
-        options = options_of(serve(openai_engine=engine), desk, f"{ASR}?language=&min_speakers=2&hotwords=")
-        assert options == Options(engine, "small", word_timestamps=aligned)
+    desk.offer("faster-whisper", 60)
+    options = options_of(serve(), desk, f"{ASR}?language=&min_speakers=2&hotwords=&word_timestamps=false&diarize=0")
+    assert options == Options("faster-whisper", "small")
+
+
+@pytest.mark.parametrize(("query", "words"), [("", 0), ("&word_timestamps=True", 5)])
+def test_words_are_told_where_they_are_asked_for(served: Server, desk: Desk, query: str, words: int) -> None:
+    segments = finished(served, desk, f"{ASR}?output=json{query}").json["segments"]
+    assert sum(len(segment.get("words", ())) for segment in segments) == words
 
 
 @pytest.mark.parametrize(("engine", "vad"), [("whisperx", None), ("faster-whisper", False)])
@@ -125,9 +133,7 @@ def test_what_it_does_not_know_is_ignored_wherever_it_stands(served: Server, des
     assert desk.request(asked.job_id).options == Options("whisperx", "small")
 
 
-@pytest.mark.parametrize(
-    "model", ["large-v9", "whisperx/nothing", "timestamped/small", "../etc/passwd", "x\u00fc\n" * 300]
-)
+@pytest.mark.parametrize("model", ["whisperx/nothing", "timestamped/small", "x\u00fc\n" * 300])
 def test_a_model_that_there_is_not_is_replaced_and_it_is_said(served: Server, desk: Desk, model: str) -> None:
     answer = finished(served, desk, f"{ASR}?{httpx.QueryParams(model=model)}")
     assert answer.status == 200
@@ -154,30 +160,28 @@ def test_speakers_are_told_apart_by_an_engine_that_can(serve: Serve, desk: Desk)
     assert options_of(server, desk, ASR).engine == "faster-whisper"
 
 
-@pytest.mark.parametrize(
-    ("query", "name", "said"),
-    [
-        ("task=sing", "task", "transcribe"),
-        ("output=docx", "output", "srt"),
-        ("encode=perhaps", "encode", "boolean"),
-        ("language=klingon", "language", "klingon"),
-        ("model=turbo&task=translate", "task", "not trained to translate"),
-        ("diarize=true&min_speakers=3&max_speakers=2", "min_speakers", "more than"),
-        ("min_speakers=many", "min_speakers", "integer"),
-        ("model=pocketsphinx/en-us&initial_prompt=Ann", "initial_prompt", "cannot honour"),
-        ("model=pocketsphinx/en-us&task=translate", "task", "cannot honour"),
-        ("model=pocketsphinx/en-us&language=fr", "language", "English only"),
-    ],
-)
-def test_what_cannot_be_done_is_refused_before_the_upload_is_read(
-    served: Server, desk: Desk, query: str, name: str, said: str
-) -> None:
+IMPOSSIBLE: Final = [
+    ("task=sing", "task", "transcribe"),
+    (f"output={'x' * 41}", "output", "40 characters"),
+    ("encode=perhaps", "encode", "boolean"),
+    ("language=klingon", "language", "klingon"),
+    ("model=turbo&task=translate", "task", "not trained to translate"),
+    ("diarize=true&min_speakers=3&max_speakers=2", "min_speakers", "more than"),
+    ("min_speakers=many", "min_speakers", "integer"),
+    ("model=pocketsphinx/en-us&initial_prompt=Ann", "initial_prompt", "cannot honour"),
+    ("model=pocketsphinx/en-us&task=translate", "task", "cannot honour"),
+    ("model=pocketsphinx/en-us&language=fr", "language", "English only"),
+]
+
+
+def test_what_cannot_be_done_is_refused_before_the_upload_is_read(served: Server, desk: Desk) -> None:
     desk.offer("pocketsphinx", 60)
-    with served.connect() as wire:
-        wire.send(head(MIB, path=f"{ASR}?{query}") + b"x" * KIB)
-        answer = wire.answer()
-    assert_refused(served, answer, 422, said)
-    assert [each["field"] for each in answer.json["errors"]] == [name]
+    for query, name, said in IMPOSSIBLE:
+        with served.connect() as wire:
+            wire.send(head(MIB, path=f"{ASR}?{query}") + b"x" * KIB)
+            answer = wire.answer()
+        assert_refused(served, answer, 422, said)
+        assert [each["field"] for each in answer.json["errors"]] == [name], query
 
 
 @pytest.mark.parametrize("path", [ASR, DETECT])
@@ -188,7 +192,7 @@ def test_without_its_file_a_form_is_refused(served: Server, path: str) -> None:
     assert_refused(served, served.send(request(path, audio(), audio())), 422, "one file")
 
 
-@pytest.mark.parametrize("filename", ["audio_file", "", "film.mkv", "x.wav.exe"])
+@pytest.mark.parametrize("filename", ["audio_file", "", "film.mkv"])
 def test_raw_samples_become_a_recording_whatever_their_name(served: Server, desk: Desk, filename: str) -> None:
     asked = Asked(served, desk, request(f"{ASR}?encode=false", audio(b"%PDF" + SAMPLES, filename)))
     told = desk.request(asked.job_id)
@@ -242,20 +246,20 @@ def test_what_recorders_call_mp4_is_m4a(served: Server, desk: Desk) -> None:
     assert asked.answer().status == 200
 
 
-@pytest.mark.parametrize(
-    ("data", "filename", "code"),
-    [
-        (b"\x1aE\xdf\xa3\x42\x82\x84webm" + bytes(100), "audio_file", "unsupported_format"),
-        (b"OggS" + bytes(20_000), "a.ogg", "unsupported_format"),
-        (b"hello" * 5000, "notes.txt", "unsupported_format"),
-        (b"%PDF-1.7\n" + bytes(20_000), "audio_file", "not_audio"),
-        (b"", "audio_file", "empty_file"),
-    ],
-)
-def test_a_name_and_content_that_say_nothing_are_refused(served: Server, data: bytes, filename: str, code: str) -> None:
-    answer = served.send(request(ASR, audio(data, filename)))
-    assert_refused(served, answer, 400)
-    assert answer.code == code
+NONSENSE: Final = [
+    (b"\x1aE\xdf\xa3\x42\x82\x84webm" + bytes(100), "audio_file", "unsupported_format"),
+    (b"OggS" + bytes(20_000), "a.ogg", "unsupported_format"),
+    (b"hello" * 5000, "notes.txt", "unsupported_format"),
+    (b"%PDF-1.7\n" + bytes(20_000), "audio_file", "not_audio"),
+    (b"", "audio_file", "empty_file"),
+]
+
+
+def test_a_name_and_content_that_say_nothing_are_refused(served: Server) -> None:
+    for data, filename, code in NONSENSE:
+        answer = served.send(request(ASR, audio(data, filename)))
+        assert_refused(served, answer, 400)
+        assert answer.code == code
 
 
 def test_a_nameless_recording_may_come_in_the_smallest_pieces(served: Server, desk: Desk) -> None:
@@ -382,5 +386,6 @@ def test_both_routes_are_described(client: TestClient) -> None:
         assert body["required"] == ["audio_file"]
         assert {"200", "400", "404", "408", "409", "422", "500", "503", "504", "507"} <= set(route["responses"])
     (output,) = [each for each in told[ASR]["post"]["parameters"] if each["name"] == "output"]
-    assert output["schema"] == {"enum": ["txt", "vtt", "srt", "tsv", "json"], "type": "string", "default": "txt"}
+    assert output["schema"]["enum"] == ["txt", "vtt", "srt", "tsv", "json"]
+    assert (output["schema"]["type"], output["schema"]["default"]) == ("string", "txt")
     assert list(told[ASR]["post"]["responses"]["200"]["content"]) == ["text/plain"]

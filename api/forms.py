@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from api.errors import InvalidField, wrong_field
+from api.kinds import Taken
 from api.models import HandlingRequest, TranscribeRequest
 from steno.config import Settings
 from steno.jobs.options import OptionRefused, Options, resolve
@@ -23,12 +24,16 @@ class Form:
     """What an upload needs to know of its door. `asked` raises InvalidField and ModelNotFound, naming the door's own fields.
 
     Once the field `first` has come, a wrong field is refused before the file is received. A field that is `refused`, by name,
-    is so as soon as it begins, with that message.
+    is so as soon as it begins, with that message. `file` is the field that carries the file; one that comes in another is
+    refused, or passed over where `others_pass`. How a file is taken for audio, `taken` says: see api/kinds.py.
     """
 
     asked: Callable[[Settings, Fields], tuple[Options, Handling]]
-    first: str
+    first: str = ""
     refused: Mapping[str, str] = field(default_factory=dict)
+    file: str = "file"
+    others_pass: bool = False
+    taken: Taken = "by_name"
 
 
 def last_values(fields: Fields) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
+from api.asr.routes import router as asr
 from api.engines import router as engines
 from api.errors import install_error_handlers
 from api.events import router as events
@@ -54,6 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(engines)
     app.include_router(webhooks)
     app.include_router(openai)
+    app.include_router(asr)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     return app
 

@@ -7,13 +7,21 @@ import asyncio
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
-import filetype
 from fastapi import Request
 
-from api.errors import EmptyFile, FileTooLarge, NotAudio, OutOfSpace, UnsupportedFormat, UploadTooSlow, wrong_field
+from api.errors import EmptyFile, FileTooLarge, OutOfSpace, UploadTooSlow, wrong_field
 from api.forms import NATIVE, Form
+from api.kinds import (
+    SAMPLES_EXTENSION,
+    SAMPLES_HEAD,
+    SNIFFED_BYTES,
+    check_audio,
+    extension_by_content,
+    extension_of,
+    unsupported,
+)
 from api.multipart import Event, PartBegin, PartData, PartEnd, multipart_events
 from steno.config import Settings
 from steno.jobs.submit import Submission
@@ -22,7 +30,6 @@ from steno.storage import Storage, Upload
 _BATCH_BYTES: Final = 1 << 19
 _BATCH_CHUNKS: Final = 1024
 """A client may send byte by byte, and each chunk costs memory of its own beside its bytes."""
-_SNIFFED_BYTES: Final = 8192
 _FORM_BYTES: Final = 1 << 20
 """Room that fields and boundaries may take in a request beside its file."""
 _LONGEST_NAME: Final = 255
@@ -40,16 +47,19 @@ def refuse_early(request: Request, settings: Settings, storage: Storage) -> None
 
 
 class Writer:
-    """Hands batches of chunks to storage in a thread, one batch at a time, while the next one gathers."""
+    """Hands batches of chunks to storage in a thread, one batch at a time, while the next one gathers.
 
-    def __init__(self, upload: Upload, largest: int) -> None:
+    With `before`, that is written first, and what follows is raw, so that nothing can be told from its first bytes.
+    """
+
+    def __init__(self, upload: Upload, largest: int, before: bytes = b"") -> None:
         self._upload = upload
         self._largest = largest
-        self._batch: list[memoryview] = []
+        self._batch: list[memoryview] = [memoryview(before)] if before else []
         self._batched = 0
         self._writing: asyncio.Task[None] | None = None
         self._head = bytearray()
-        self._sniffed = False
+        self._sniffed = bool(before)
         self.size = 0
 
     def take(self, data: memoryview) -> None:
@@ -58,8 +68,8 @@ class Writer:
         if self.size > self._largest:
             raise _too_large(self._largest)
         if not self._sniffed:
-            self._head += data[: _SNIFFED_BYTES - len(self._head)]
-            if len(self._head) >= _SNIFFED_BYTES:
+            self._head += data[: SNIFFED_BYTES - len(self._head)]
+            if len(self._head) >= SNIFFED_BYTES:
                 self._sniff()
         self._batch.append(data)
         self._batched += len(data)
@@ -71,6 +81,8 @@ class Writer:
 
     async def finish(self) -> None:
         """Return when everything taken is written. Raises EmptyFile, NotAudio, StorageFull."""
+        if not self.size:
+            raise EmptyFile
         if not self._sniffed:
             self._sniff()
         await self._flush()
@@ -97,11 +109,7 @@ class Writer:
 
     def _sniff(self) -> None:
         self._sniffed = True
-        if not self._head:
-            raise EmptyFile
-        kind = filetype.guess(self._head)
-        if kind is not None and not kind.mime.startswith(("audio/", "video/")):
-            raise NotAudio(f"The file's content is {kind.mime}, not audio, whatever its name says.")
+        check_audio(self._head)
 
 
 class Patience:
@@ -136,8 +144,9 @@ class Intake:
     _filename: str = ""
     _writer: Writer | None = None
     _part: str = ""
-    _in_file: bool = False
+    _is: Literal["field", "file", "passed over"] = "field"
     _value: bytearray = field(default_factory=bytearray)
+    """Of a field; and of a file the first bytes, until they have told what it is."""
 
     async def receive(self, request: Request) -> Submission:
         """The form's file, in storage but not committed, and its options.
@@ -158,25 +167,25 @@ class Intake:
         except TimeoutError as error:
             raise UploadTooSlow from error
         if self.upload is None:
-            raise wrong_field("file", "Field required")
+            raise wrong_field(self.form.file, "Field required")
         options, handling = self.form.asked(self.settings, self.fields)
         return Submission(self.upload, self._job_id, self._audio, self._filename, options, handling)
 
     async def _follow(self, event: Event) -> None:
         match event:
-            case PartData(data) if self._in_file and self._writer:
-                self._writer.take(data)
-            case PartData(data):
+            case PartData(data) if self._is == "file":
+                await self._take(data)
+            case PartData(data) if self._is == "field":
                 self._value += data
             case PartBegin(name, filename):
-                self._part, self._value, self._in_file = name, bytearray(), filename is not None
+                self._part, self._value, self._is = name, bytearray(), "field"
                 if name in self.form.refused:
                     raise wrong_field(name, self.form.refused[name])
                 if filename is not None:
                     await self._begin_file(name, filename)
-            case PartEnd() if self._in_file and self._writer:
-                await self._writer.finish()
-            case PartEnd():
+            case PartEnd() if self._is == "file":
+                await self._end_file()
+            case PartEnd() if self._is == "field":
                 self.fields.setdefault(self._part, []).append(self._value.decode("utf-8", "replace"))
 
     async def discard(self) -> None:
@@ -192,27 +201,50 @@ class Intake:
             raise
 
     async def _begin_file(self, name: str, filename: str) -> None:
-        if name != "file":
-            raise wrong_field(name, "Only the field 'file' may carry a file")
+        if name != self.form.file and self.form.others_pass:
+            self._is = "passed over"
+            return
+        if name != self.form.file:
+            raise wrong_field(name, f"Only the field '{self.form.file}' may carry a file")
         if self.upload is not None:
-            raise wrong_field("file", "Send one file a request")
-        extension = _extension(filename, self.settings)
+            raise wrong_field(name, "Send one file a request")
+        self._is, self._filename = "file", filename[:_LONGEST_NAME]
+        extension = SAMPLES_EXTENSION if self.form.taken == "as_samples" else extension_of(filename, self.settings)
+        if extension is None and self.form.taken == "by_name":
+            raise unsupported(filename, self.settings)
         if self.form.first in self.fields:
             # Refuse a bad field before the file is received, where the client sent it first.
             self.form.asked(self.settings, self.fields)
+        if extension is not None:
+            await self._store_as(extension)
+
+    async def _take(self, data: memoryview) -> None:
+        """A piece of the file, kept back until it is known what to store it as."""
+        if self._writer is not None:
+            self._writer.take(data)
+            return
+        self._value += data
+        if len(self._value) >= SNIFFED_BYTES:
+            await self._store_by_content()
+
+    async def _end_file(self) -> None:
+        if self._writer is None:
+            await self._store_by_content()
+        if self._writer is not None:
+            await self._writer.finish()
+
+    async def _store_by_content(self) -> None:
+        if not self._value:
+            raise EmptyFile
+        writer = await self._store_as(extension_by_content(self._value, self._filename, self.settings))
+        writer.take(memoryview(bytes(self._value)))
+
+    async def _store_as(self, extension: str) -> Writer:
         self._audio = f"audio.{extension}"
-        self._filename = filename[:_LONGEST_NAME]
         self.upload = await asyncio.to_thread(self.storage.create, self._job_id, self._audio)
-        self._writer = Writer(self.upload, self.settings.max_file_size)
-
-
-def _extension(filename: str, settings: Settings) -> str:
-    extension = filename.rpartition(".")[2].lower() if "." in filename else ""
-    if extension not in settings.allowed_formats:
-        accepted = ", ".join(sorted(settings.allowed_formats))
-        shown = f"'.{extension[:20]}'" if extension else "(the file's name has no extension)"
-        raise UnsupportedFormat(f"Unsupported format {shown}; this server accepts {accepted}.")
-    return extension
+        before = SAMPLES_HEAD if self.form.taken == "as_samples" else b""
+        self._writer = Writer(self.upload, self.settings.max_file_size, before)
+        return self._writer
 
 
 def _too_large(largest: int) -> FileTooLarge:

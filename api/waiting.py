@@ -4,14 +4,16 @@ import asyncio
 import contextlib
 import logging
 
+from fastapi import Request
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from starlette.types import Receive
 
-from api.errors import QueueFull, ServerStops, StillAtWork
+from api.errors import NoWorker, QueueFull, ServerStops, StillAtWork
 from api.hold import while_connected
 from api.news import hub_of
 from api.state import State
+from api.storage import refuse_early
 from api.views import JobView, job_view
 from steno.engines import ENGINES
 from steno.jobs import steer
@@ -19,6 +21,19 @@ from steno.jobs.record import PRIORITIES
 from steno.jobs.state import queue_key
 
 log = logging.getLogger(__name__)
+
+
+async def admit(request: Request, state: State) -> frozenset[str]:
+    """The engines that live workers offer, unless it is clear before the upload is read that the request must be refused.
+
+    Raises QueueFull, FileTooLarge, OutOfSpace, NoWorker, RedisError.
+    """
+    await refuse_when_full(state.redis, state.settings.openai_queue)
+    await asyncio.to_thread(refuse_early, request, state.settings, state.storage)
+    offered = await state.offered()
+    if not offered:
+        raise NoWorker("No worker is running; send the request again later.")
+    return offered
 
 
 async def refuse_when_full(redis: Redis, most: int) -> None:

@@ -47,14 +47,15 @@ class DoorSettings(BaseSettings):
     openai_engine: str | None = Field(
         None,
         validation_alias="STENO_OPENAI_ENGINE",
-        description="Engine of the /v1 routes where a request names only a model. Unset: the first of whisperx, faster-whisper, "
-        "timestamped and pocketsphinx that a live worker offers.",
+        description="Engine of the /v1 routes where a request names only a model, and of /asr and /detect-language. Unset: the "
+        "first of whisperx, faster-whisper, timestamped and pocketsphinx that a live worker offers.",
     )
     openai_aliases: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         validation_alias="STENO_OPENAI_ALIASES",
-        description="Model names of the /v1 routes: alias=engine/model, comma separated. whisper-1, gpt-4o-transcribe, "
-        "gpt-4o-mini-transcribe and gpt-4o-transcribe-diarize stand for the default engine and model unless named here.",
+        description="Model names of the /v1 routes, and of /asr: alias=engine/model, comma separated. whisper-1, "
+        "gpt-4o-transcribe, gpt-4o-mini-transcribe and gpt-4o-transcribe-diarize stand for the default engine and model unless "
+        "named here.",
     )
     openai_wait: float = Field(
         540.0,
@@ -67,12 +68,20 @@ class DoorSettings(BaseSettings):
         100,
         validation_alias="STENO_OPENAI_QUEUE",
         ge=0,
-        description="Jobs that may wait in the queues; while there are more, /v1 requests are answered with 429 at once.",
+        description="Jobs that may wait in the queues; while there are more, requests of /v1, /asr and /detect-language are "
+        "answered with 429 or 503 at once.",
     )
     openai_keep_abandoned: bool = Field(
         False,
         validation_alias="STENO_OPENAI_KEEP_ABANDONED",
-        description="Finish the job of a /v1 client that hung up; otherwise it is canceled.",
+        description="Finish the job of a client of /v1, /asr or /detect-language that hung up; otherwise it is canceled.",
+    )
+    asr_wait: float = Field(
+        3600.0,
+        validation_alias="STENO_ASR_WAIT",
+        gt=0,
+        description="Seconds that a request of /asr or /detect-language waits for its transcript before it is answered with 504; "
+        "the job goes on. Bazarr gives up after 3600, Speakr after 1800, unless they are told otherwise.",
     )
 
     _split_door_lists = field_validator("webhook_secrets", "openai_aliases", mode="before")(lists.split)

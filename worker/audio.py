@@ -40,19 +40,21 @@ _FULL_SCALE: Final = 32_768.0
 
 
 class Audio:
-    """A recording of at most `longest` seconds, decoded as it is asked for: in small blocks, or as one array.
+    """A recording of at most `longest` seconds, decoded as it is asked for: in small blocks, or as one array. What comes after
+    `until` seconds is left out.
 
     `warnings` fills while decoding, with a sentence if the file broke off before its end.
     """
 
-    def __init__(self, path: Path, longest: float = math.inf) -> None:
+    def __init__(self, path: Path, longest: float = math.inf, until: float = math.inf) -> None:
         self._path = path
         self._longest = longest
+        self._until = until
         self.warnings: list[str] = []
         self._claim_is_exact = False
         self.duration = 0.0
         """Seconds decoded so far; the recording's length once decoding is over."""
-        self.expected_duration = self._probe()
+        self.expected_duration = min(self._probe(), until)
         """Seconds the container claims, 0 if it does not say. For progress and time limits only: files lie."""
 
     def blocks(self) -> Iterator[NDArray[np.int16]]:
@@ -70,6 +72,8 @@ class Audio:
                     if self.duration > self._longest:
                         raise AudioTooLong
                     yield samples
+                    if self.duration >= self._until:
+                        return
         except FFmpegError as error:
             if not heard:
                 raise AudioUnreadable from error

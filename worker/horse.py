@@ -15,6 +15,7 @@ Events:    {"event": "stage", "stage": "loading" | "decoding", "duration": secon
 
 import json
 import logging
+import math
 import os
 import select
 import signal
@@ -24,7 +25,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from steno.config import load_settings
 from steno.engines import ENGINES
@@ -41,11 +42,15 @@ log = logging.getLogger(__name__)
 
 Emit = Callable[[dict[str, Any]], None]
 
+_LANGUAGE_SECONDS: Final = 120.0
+"""Where only the language is asked for, so much is listened to. Whisper needs half a minute, but films begin with music."""
+
 
 def listen(job: dict[str, Any], cache: ModelCache, emit: Emit) -> None:
     """Do one job and emit its events, `done` last. Raises JobError, or whatever the engine raised."""
     options, settings = Options.from_dict(job["options"]), cache.settings
-    audio = Audio(Path(job["path"]), settings.max_audio_hours * 3600)
+    until = _LANGUAGE_SECONDS if options.language_only else math.inf
+    audio = Audio(Path(job["path"]), settings.max_audio_hours * 3600, until)
 
     def stage(name: str) -> None:
         emit({"event": "stage", "stage": name, "duration": max(audio.duration, audio.expected_duration)})
@@ -59,7 +64,9 @@ def listen(job: dict[str, Any], cache: ModelCache, emit: Emit) -> None:
     heard = engine.transcribe(audio, options, report)
     written = "en" if options.task == "translate" else heard.language
     number, last = 0, 0.0
-    for segment in heard.segments:
+    for segment in (
+        () if options.language_only else heard.segments
+    ):  # what is not asked for, some engines never listen to
         if segment.text:
             whole = with_words(segment, written) if options.word_timestamps else segment
             kept = tidy(whole, id=number, after=last, duration=audio.duration)

@@ -1,8 +1,6 @@
 """A transcript in the shapes that OpenAI answers with."""
 
 import json
-import math
-import zlib
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -12,12 +10,11 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from api.openai.fields import AudioFields
 from steno.languages import LANGUAGES
 from steno.transcript import Segment, Transcript, Word
+from steno.transcript.whisper import log_confidence, whisper_segment
 from steno.transcript.writers import WRITERS
 
 _NOBODY: Final = "unknown"
 """The speaker of words of which nobody could say who spoke them."""
-_LEAST_CONFIDENCE: Final = 0.0005
-"""What a confidence of 0 may have been before it was rounded; 0 has no logarithm."""
 
 
 def written(transcript: Transcript, told: AudioFields) -> Response:
@@ -52,7 +49,7 @@ def logprobs(transcript: Transcript) -> list[dict[str, Any]]:
     told: list[dict[str, Any]] = []
     for word in (word for segment in transcript.segments for word in segment.words):
         token = f" {word.text}" if told else word.text
-        known = {} if word.confidence is None else {"logprob": _logarithm(word.confidence)}
+        known = {} if word.confidence is None else {"logprob": log_confidence(word.confidence)}
         told.append({"token": token, "bytes": list(token.encode()), **known})
     return told
 
@@ -66,28 +63,11 @@ def verbose(transcript: Transcript, told: AudioFields) -> dict[str, Any]:
         "text": transcript.text,
     }
     if told.wants_segments:
-        body["segments"] = [_segment(segment, told.temperature or 0.0) for segment in transcript.segments]
+        body["segments"] = [whisper_segment(segment, told.temperature or 0.0) for segment in transcript.segments]
     if told.wants_words:
         words = (word for segment in transcript.segments for word in segment.words)
         body["words"] = [{"word": word.text, "start": word.start, "end": word.end} for word in words]
     return {**body, "usage": usage(transcript)}
-
-
-def _segment(segment: Segment, temperature: float) -> dict[str, Any]:
-    """What OpenAI requires and Steno does not keep has a value that says nothing: docs/openai.md tells which."""
-    text = f" {segment.text}".encode()
-    return {
-        "id": segment.id,
-        "seek": round(segment.start * 100),
-        "start": segment.start,
-        "end": segment.end,
-        "text": text.decode(),
-        "tokens": [],
-        "temperature": temperature,
-        "avg_logprob": _logarithm(segment.confidence) or 0.0,
-        "compression_ratio": round(len(text) / len(zlib.compress(text)), 3),
-        "no_speech_prob": 0.0,
-    }
 
 
 def diarized(transcript: Transcript) -> dict[str, Any]:
@@ -148,10 +128,6 @@ def _letters(number: int) -> str:
     """A to Z, then AA and so on."""
     first, last = divmod(number, 26)
     return (_letters(first - 1) if first else "") + chr(ord("A") + last)
-
-
-def _logarithm(confidence: float | None) -> float | None:
-    return None if confidence is None else round(math.log(max(confidence, _LEAST_CONFIDENCE)), 4)
 
 
 def event(data: dict[str, Any]) -> bytes:

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from api.errors import ApiError, problem_of
 from api.models import Problem
 from api.views import JobView
-from steno.jobs.errors import ERRORS
+from steno.jobs.errors import is_clients_fault
 from steno.jobs.record import Status
 
 PREFIX: Final = "/v1/"
@@ -55,7 +55,7 @@ def fault_of_job(view: JobView) -> Fault:
     if view.fields["status"] == Status.CANCELED:
         return Fault(409, "The job was canceled before its transcript was made.", "job_canceled", headers=_FINAL)
     code, message = view.fields["error_code"], view.fields["error"]
-    if code in ERRORS and ERRORS[code].fault == "client":
+    if is_clients_fault(code):
         return Fault(400, message, code, "file")
     return Fault(500, message, code, headers=_FINAL)
 

@@ -1,4 +1,4 @@
-"""The model names of the /v1 routes: `engine/model`, a model of the default engine, or an alias."""
+"""The model names of doors whose clients know no engines: `engine/model`, a model of the default engine, or an alias."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -28,7 +28,7 @@ class Names:
         if self.settings.openai_engine is not None:
             return self.settings.openai_engine
         for name in _PREFERRED:
-            if self._is_at_hand(name):
+            if self.is_at_hand(name):
                 return name
         raise NoWorker("No worker is running; send the request again later.")
 
@@ -37,7 +37,7 @@ class Names:
         if name in (told := self._told()):
             return told[name]
         if name in ALIASES:
-            engine = self._speaker_engine() if name == WITH_SPEAKERS else self.default_engine
+            engine = self.speaker_engine if name == WITH_SPEAKERS else self.default_engine
             return engine, self.settings.default_model_of(engine)
         engine, _, model = name.partition("/")
         return (engine, model) if model and engine in ENGINES else (self.default_engine, name)
@@ -52,11 +52,13 @@ class Names:
         targets = {alias: target.partition("/") for alias, _, target in entries}
         return {alias: (engine, model) for alias, (engine, _, model) in targets.items()}
 
-    def _speaker_engine(self) -> str:
-        """One that tells speakers apart, if there is one."""
+    @property
+    def speaker_engine(self) -> str:
+        """One that tells speakers apart; the default engine if there is none. Raises NoWorker."""
         names = (self.default_engine, *_PREFERRED)
-        able = (name for name in names if self._is_at_hand(name) and honoured(ENGINES[name], "diarize", True))
+        able = (name for name in names if self.is_at_hand(name) and honoured(ENGINES[name], "diarize", True))
         return next(able, self.default_engine)
 
-    def _is_at_hand(self, engine: str) -> bool:
+    def is_at_hand(self, engine: str) -> bool:
+        """Whether a live worker offers it, and this server does."""
         return engine in self.offered and (not self.settings.engines or engine in self.settings.engines)

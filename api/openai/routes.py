@@ -19,8 +19,7 @@ from api.openai.fields import AudioFields, Reading, TranscriptionFields, Transla
 from api.openai.names import Names
 from api.openai.stream import TranscriptStream
 from api.state import State, state_of
-from api.storage import refuse_early
-from api.waiting import outcome_of, refuse_when_full
+from api.waiting import admit, outcome_of
 from steno.engines import ENGINES
 from steno.transcript import Transcript
 
@@ -64,12 +63,7 @@ async def create_translation(request: Request) -> Response:
 async def _answer(request: Request, kind: type[AudioFields]) -> Response:
     """What can be refused before the upload is read is."""
     state = state_of(request)
-    await refuse_when_full(state.redis, state.settings.openai_queue)
-    await asyncio.to_thread(refuse_early, request, state.settings, state.storage)
-    names = Names(state.settings, await state.offered())
-    if not names.offered:
-        raise errors.NoWorker("No worker is running; send the request again later.")
-    reading = Reading(names, kind)
+    reading = Reading(Names(state.settings, await admit(request, state)), kind)
     accepted = await taken_in(request, state, reading.form)
     if accepted is None or reading.told is None:
         return Response(status_code=400)  # nobody is there to read it

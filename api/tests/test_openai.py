@@ -1,8 +1,6 @@
 """The /v1 routes: waiting, refusing and letting go, with jobs that a test moves by hand."""
 
 import json
-import threading
-from collections.abc import Callable
 from http.client import HTTPConnection
 from typing import Any, Final
 
@@ -12,6 +10,7 @@ from fastapi.testclient import TestClient
 from openai import OpenAI
 
 from api.openai.envelope import Fault
+from api.tests.asked import Asked
 from api.tests.conftest import Serve
 from api.tests.desk import HEARD, Desk
 from api.tests.listener import ears
@@ -29,26 +28,6 @@ MODEL: Final = field("model", "whisper-1")
 def request(*parts: bytes, path: str = PATH) -> bytes:
     body = form(*(parts or (MODEL,)), recording())
     return head(len(body), path=path) + body
-
-
-class Asked(threading.Thread):
-    """A request that waits in a thread of its own; its job is surely waited for when this is made."""
-
-    def __init__(self, server: Server, desk: Desk, *parts: bytes) -> None:
-        super().__init__()
-        self._ask: Callable[[], Answer] = lambda: server.send(request(*parts))
-        self._answer: Answer | None = None
-        self.start()
-        assert eventually(lambda: ears(desk.redis) == 1)
-        (self.job_id,) = desk.queue.unfinished()
-
-    def run(self) -> None:
-        self._answer = self._ask()
-
-    def answer(self) -> Answer:
-        self.join()
-        assert self._answer is not None
-        return self._answer
 
 
 @pytest.fixture
@@ -70,7 +49,7 @@ def error_of(answer: Answer, status: int, kind: str | None = None) -> dict[str, 
 
 
 def test_the_answer_is_the_transcript_and_names_its_job(served: Server, desk: Desk) -> None:
-    asked = Asked(served, desk)
+    asked = Asked(served, desk, request())
     assert desk.request(asked.job_id).options.to_dict()["engine"] == "whisperx"
     desk.finishes(asked.job_id)
     answer = asked.answer()
@@ -81,7 +60,7 @@ def test_the_answer_is_the_transcript_and_names_its_job(served: Server, desk: De
 
 @pytest.mark.parametrize(("code", "status", "param"), [("audio_empty", 400, "file"), ("engine_died", 500, None)])
 def test_a_job_that_fails_is_an_error(served: Server, desk: Desk, code: str, status: int, param: str | None) -> None:
-    asked = Asked(served, desk)
+    asked = Asked(served, desk, request())
     desk.fails(asked.job_id, code, "It went wrong.")
     told = error_of(asked.answer(), status)
     assert (told["message"], told["code"], told["param"]) == ("It went wrong.", code, param)
@@ -89,11 +68,11 @@ def test_a_job_that_fails_is_an_error(served: Server, desk: Desk, code: str, sta
 
 
 def test_a_job_that_somebody_cancels_or_deletes_is_an_error(served: Server, desk: Desk) -> None:
-    asked = Asked(served, desk)
+    asked = Asked(served, desk, request())
     steer.cancel(desk.storage, desk.queue, asked.job_id)
     assert error_of(asked.answer(), 409)["code"] == "job_canceled"
     assert eventually(lambda: not ears(desk.redis))
-    asked = Asked(served, desk)
+    asked = Asked(served, desk, request())
     steer.delete(desk.storage, desk.queue, asked.job_id)
     assert error_of(asked.answer(), 404)["code"] == "job_not_found"
 
@@ -211,7 +190,7 @@ def test_what_is_asked_reaches_the_job(served: Server, desk: Desk) -> None:
         field("keywords", "Ann"), field("keywords", "Bob"), field("temperature", "0"), field("chunking_strategy", "auto"),
         field("response_format", "diarized_json"), field("stream", ""),
     ]  # fmt: skip
-    asked = Asked(served, desk, *parts)
+    asked = Asked(served, desk, request(*parts))
     options = desk.request(asked.job_id).options
     desk.finishes(asked.job_id)
     assert (options.engine, options.model, options.language, options.diarize) == ("whisperx", "small", "de", True)

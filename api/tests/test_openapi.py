@@ -38,7 +38,8 @@ def form_of(told: dict[str, Any]) -> dict[str, Any]:
 def test_the_form_needs_a_binary_file_and_an_engine(told: dict[str, Any]) -> None:
     form = form_of(told)
     assert set(form["required"]) == {"file", "engine"}
-    assert set(form["properties"]) == {"file", *Options.__dataclass_fields__, *HandlingRequest.model_fields}
+    asked = set(Options.__dataclass_fields__) - {"language_only"}
+    assert set(form["properties"]) == {"file", *asked, *HandlingRequest.model_fields}
     assert (form["properties"]["file"]["type"], form["properties"]["file"]["format"]) == ("string", "binary")
 
 

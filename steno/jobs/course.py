@@ -84,11 +84,11 @@ def parse_speeds(stored: bytes | None) -> dict[str, float]:
 
 
 def learn(redis: "Redis", options: Options, took: Mapping[str, float], duration: float, job_seconds: float) -> None:
-    """Remember how fast a finished job of `duration` seconds of audio was. Raises RedisError.
+    """Remember how fast a finished job of `duration` seconds of audio was, if it was a whole one. Raises RedisError.
 
     Two workers that write at the same moment lose one of the two lessons, which does no harm.
     """
-    if duration <= 0:
+    if duration <= 0 or options.language_only:
         return
     told = {f"{options.engine}/{options.model}": {stage: spent / duration for stage, spent in took.items()}}
     told[options.engine] = {"job": job_seconds}

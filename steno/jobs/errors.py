@@ -104,6 +104,11 @@ ERRORS: dict[str, type[JobError]] = {
 }  # fmt: skip
 
 
+def is_clients_fault(code: str) -> bool:
+    """Whether the recording is to blame for a job that failed so."""
+    return code in ERRORS and ERRORS[code].fault == "client"
+
+
 def job_error(code: str, message: str) -> JobError:
     """The error of a code, with its sentence; an unknown code (a newer process wrote it) is an internal error."""
     return ERRORS.get(code, JobError)(message)

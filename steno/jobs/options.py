@@ -42,6 +42,8 @@ class Options:
     word_timestamps: bool = True
     disfluencies: bool = False
     suppress_numerals: bool = False
+    language_only: bool = False
+    """What no form asks for: listen no further than it takes to tell the language, and give no segments."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -117,6 +117,14 @@ def test_without_words_there_are_segments_only(cache: ModelCache, options: Optio
     assert "aligning" not in {event.get("stage") for event in events}
 
 
+@pytest.mark.parametrize("options", [WHISPERX, TIMESTAMPED], ids=lambda options: options.engine)
+def test_where_only_the_language_is_asked_for_there_is_no_more(cache: ModelCache, options: Options) -> None:
+    only = hear(cache, DATA / "en-ten-minutes.mp3", replace(options, word_timestamps=False, language_only=True))
+    assert (only.language, only.text, only.segments) == ("en", "", ())
+    assert only.language_probability is not None
+    assert only.duration == pytest.approx(120, abs=0.2)
+
+
 def test_voice_detection_leaves_out_what_is_not_speech(cache: ModelCache, truth: dict[str, Any]) -> None:
     for vad in (None, True, False):
         made = hear(cache, SHORT, replace(TIMESTAMPED, vad=vad))

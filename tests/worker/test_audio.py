@@ -135,6 +135,16 @@ def test_a_recording_over_the_longest_is_refused_while_decoding(tmp_path: Path) 
         Audio(path, longest=2.0).array()
 
 
+@pytest.mark.parametrize("name", ["exact-en-1.wav", "exact-en-4.mp3", "exact-en-6.flac"])
+def test_what_comes_after_the_moment_given_is_left_out_and_no_damage(name: str) -> None:
+    audio = Audio(DATA / name, until=2.0)
+    assert audio.expected_duration == 2.0
+    samples = audio.array()
+    assert audio.duration == samples.size / SAMPLE_RATE == pytest.approx(2.0, abs=0.3)
+    assert np.array_equal(samples, Audio(DATA / name).array()[: samples.size])
+    assert audio.warnings == []
+
+
 def test_a_claimed_length_cannot_stretch_the_time_limit(tmp_path: Path) -> None:
     data = bytearray(write(tmp_path / "a.wav", "pcm_s16le", rate=8_000).read_bytes())
     at = data.index(b"data") + 4

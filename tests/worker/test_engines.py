@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from api.kinds import SAMPLES_HEAD
 from conftest import DATA, MODEL, MakeSettings
 from steno import __version__
 from steno.config import Settings
 from steno.engines import ENGINES, installed_engines
-from steno.jobs.errors import EngineUnavailable, ModelUnavailable
+from steno.jobs.errors import AudioEmpty, EngineUnavailable, ModelUnavailable
 from steno.jobs.options import Options
 from steno.transcript.model import faults
 from tests.hearing import events_of, hear, plain
@@ -51,6 +52,25 @@ def test_faster_whisper_hears_every_word_of_a_known_recording(
     errors = sorted(abs(w.start - k["start"]) for w, k in zip(words, known["words"], strict=True))
     assert errors[len(errors) // 2] < 0.25
     assert all(word.confidence is not None and 0 < word.confidence <= 1 for word in words)
+
+
+@pytest.mark.parametrize("name", ["exact-de-6.wav", "exact-fr-4.mp3", "exact-en-6.flac"])
+def test_where_only_the_language_is_asked_for_there_is_no_more(
+    models: ModelCache, truth: dict[str, Any], name: str
+) -> None:
+    whole = hear(models, DATA / name, WHISPER)
+    only = hear(models, DATA / name, replace(WHISPER, word_timestamps=False, language_only=True))
+    assert only == replace(whole, text="", segments=())
+    assert only.language == truth[name]["language"]
+
+
+def test_an_engine_of_one_language_tells_that_and_still_reads_the_recording(models: ModelCache, tmp_path: Path) -> None:
+    only = hear(models, DATA / "en-ten-minutes.mp3", replace(SPHINX, language_only=True))
+    assert (only.language, only.language_probability, only.segments) == ("en", None, ())
+    assert only.duration == pytest.approx(120, abs=0.2)
+    (tmp_path / "a.wav").write_bytes(SAMPLES_HEAD)
+    with pytest.raises(AudioEmpty):
+        hear(models, tmp_path / "a.wav", replace(SPHINX, language_only=True))
 
 
 @pytest.mark.parametrize("name", ["silence.wav", "noise.flac"])

@@ -1,0 +1,29 @@
+"""A request that waits for its transcript, while the test moves its job."""
+
+import threading
+
+from api.tests.desk import Desk
+from api.tests.listener import ears
+from api.tests.server import Server, eventually
+from api.tests.wire import Answer
+
+
+class Asked(threading.Thread):
+    """A request that waits in a thread of its own; its job is surely waited for when this is made."""
+
+    def __init__(self, server: Server, desk: Desk, request: bytes) -> None:
+        super().__init__()
+        self._server = server
+        self._request = request
+        self._answer: Answer | None = None
+        self.start()
+        assert eventually(lambda: ears(desk.redis) == 1)
+        (self.job_id,) = desk.queue.unfinished()
+
+    def run(self) -> None:
+        self._answer = self._server.send(self._request)
+
+    def answer(self) -> Answer:
+        self.join()
+        assert self._answer is not None
+        return self._answer

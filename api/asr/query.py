@@ -112,7 +112,7 @@ def transcription(query: AsrQuery, names: Names) -> Asked:
         "max_speakers": query.max_speakers if diarize else None,
     }
     if query.diarize and not diarize:
-        notes.append(f"Engine '{engine}' does not tell speakers apart, and no engine at hand does.")
+        notes.append(f"Engine '{engine}' does not tell speakers apart.")
     if query.hotwords and not given["hotwords"]:
         notes.append(f"Engine '{engine}' takes no hotwords.")
     options, handling = _checked(names, {name: value for name, value in given.items() if value is not None})

@@ -23,12 +23,13 @@ class Form:
     """What an upload needs to know of its door. `asked` raises InvalidField and ModelNotFound, naming the door's own fields.
 
     Once the field `first` has come, a wrong field is refused before the file is received. A field that is `refused`, by name,
-    is so as soon as it begins, with that message.
+    is so as soon as it begins, with that message. Where it `takes_urls`, a URL may come instead of the file: see api/urls.py.
     """
 
     asked: Callable[[Settings, Fields], tuple[Options, Handling]]
     first: str
     refused: Mapping[str, str] = field(default_factory=dict)
+    takes_urls: bool = False
 
 
 def last_values(fields: Fields) -> dict[str, Any]:
@@ -58,4 +59,4 @@ def invalid(error: ValidationError) -> InvalidField:
     return InvalidField("; ".join(f"{f['field']}: {f['message']}" for f in faults), faults)
 
 
-NATIVE: Final = Form(lambda settings, fields: asked_for(settings, last_values(fields)), "engine")
+NATIVE: Final = Form(lambda settings, fields: asked_for(settings, last_values(fields)), "engine", takes_urls=True)

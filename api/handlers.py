@@ -14,7 +14,7 @@ from api.accept import taken_in
 from api.errors import problems
 from api.hold import WAIT, hold, patience
 from api.idempotency import alone_with, key_of
-from api.models import JobStatus, TranscribeResponse, handling_schemas, option_schemas
+from api.models import JobStatus, TranscribeResponse, UrlRequest, field_schemas, handling_schemas, option_schemas
 from api.state import AppState, state_of
 from api.storage import refuse_early
 from api.views import job_view
@@ -42,8 +42,9 @@ polled = APIRouter(route_class=PlainRoute)
 def _form() -> dict[str, Any]:
     """The upload form for the API's description; the route reads it as a stream, so FastAPI cannot see it."""
     file = {"type": "string", "format": "binary", "description": "The recording."}
-    properties = {"file": file, **option_schemas(), **handling_schemas()}
-    schema = {"type": "object", "properties": properties, "required": ["file", "engine"]}
+    properties = {"file": file, **field_schemas(UrlRequest), **option_schemas(), **handling_schemas()}
+    either = [{"required": ["file"]}, {"required": ["url"]}]
+    schema = {"type": "object", "properties": properties, "required": ["engine"], "oneOf": either}
     key = {"type": "string", "maxLength": 255}
     about = "A repeated request with the same key is answered with the job of the first, as long as that is kept."
     header = {"name": "Idempotency-Key", "in": "header", "schema": key, "description": about}
@@ -59,7 +60,8 @@ def _form() -> dict[str, Any]:
     responses=problems(
         errors.UnsupportedFormat, errors.NotAudio, errors.FileTooLarge, errors.EmptyFile, errors.MalformedUpload,
         errors.BadIdempotencyKey, errors.UploadTooSlow, errors.RequestInProgress, errors.InvalidField, errors.KeyReused,
-        errors.QueueUnavailable, errors.OutOfSpace,
+        errors.UrlsNotFetched, errors.RefusedUrl, errors.FetchFailed, errors.QueueUnavailable, errors.ServerStops,
+        errors.OutOfSpace,
     ),
 )  # fmt: skip
 async def upload_and_transcribe(request: Request) -> Response:

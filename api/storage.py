@@ -6,6 +6,7 @@ One write, no spool, no copy: while a thread writes one batch of chunks, the eve
 import asyncio
 import time
 import uuid
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,17 +23,23 @@ from steno.storage import Storage, Upload
 _BATCH_BYTES: Final = 1 << 19
 _BATCH_CHUNKS: Final = 1024
 """A client may send byte by byte, and each chunk costs memory of its own beside its bytes."""
-_SNIFFED_BYTES: Final = 8192
+SNIFFED_BYTES: Final = 8192
 _FORM_BYTES: Final = 1 << 20
 """Room that fields and boundaries may take in a request beside its file."""
 _LONGEST_NAME: Final = 255
+FILE_OR_URL: Final = "Send either a file or a url, not both"
 
 
 def refuse_early(request: Request, settings: Settings, storage: Storage) -> None:
     """Refuse what the headers alone rule out, before a byte of the body is read. Raises FileTooLarge, OutOfSpace."""
-    length = request.headers.get("content-length", "")
-    announced = int(length) if length.isascii() and length.isdigit() else 0
-    if announced > settings.max_file_size + _FORM_BYTES:
+    refuse_announced(request.headers, settings, storage, _FORM_BYTES)
+
+
+def refuse_announced(headers: Mapping[str, str], settings: Settings, storage: Storage, beside: int = 0) -> None:
+    """The same of any message with a recording, and so many bytes `beside` it."""
+    length = headers.get("content-length", "")
+    announced = int(length[:25]) if length.isascii() and length.isdigit() else 0
+    if announced > settings.max_file_size + beside:
         raise _too_large(settings.max_file_size)
     free = storage.free_bytes()
     if free is not None and free < max(announced, _FORM_BYTES) + settings.min_free_bytes:
@@ -58,8 +65,8 @@ class Writer:
         if self.size > self._largest:
             raise _too_large(self._largest)
         if not self._sniffed:
-            self._head += data[: _SNIFFED_BYTES - len(self._head)]
-            if len(self._head) >= _SNIFFED_BYTES:
+            self._head += data[: SNIFFED_BYTES - len(self._head)]
+            if len(self._head) >= SNIFFED_BYTES:
                 self._sniff()
         self._batch.append(data)
         self._batched += len(data)
@@ -139,8 +146,8 @@ class Intake:
     _in_file: bool = False
     _value: bytearray = field(default_factory=bytearray)
 
-    async def receive(self, request: Request) -> Submission:
-        """The form's file, in storage but not committed, and its options.
+    async def receive(self, request: Request, fetch: "Fetch | None" = None) -> Submission:
+        """The form's file, in storage but not committed, and its options. Once the form is read, `fetch` may bring the file.
 
         Raises the ApiErrors of a bad form, StorageFull, and starlette's ClientDisconnect. Field order does not matter;
         whatever can be refused before the file is stored is.
@@ -157,6 +164,8 @@ class Intake:
                         await self._writer.flush_if_due()
         except TimeoutError as error:
             raise UploadTooSlow from error
+        if fetch is not None:
+            await fetch(self)
         if self.upload is None:
             raise wrong_field("file", "Field required")
         options, handling = self.form.asked(self.settings, self.fields)
@@ -196,18 +205,39 @@ class Intake:
             raise wrong_field(name, "Only the field 'file' may carry a file")
         if self.upload is not None:
             raise wrong_field("file", "Send one file a request")
+        if self.form.takes_urls and any(self.fields.get("url", ())):
+            raise wrong_field("url", FILE_OR_URL)
+        await self.begin(filename)
+
+    async def begin(self, filename: str) -> Writer:
+        """Open storage for the recording of this name, and hand out its writer. Raises UnsupportedFormat, StorageFull."""
         extension = _extension(filename, self.settings)
         if self.form.first in self.fields:
             # Refuse a bad field before the file is received, where the client sent it first.
             self.form.asked(self.settings, self.fields)
         self._audio = f"audio.{extension}"
         self._filename = filename[:_LONGEST_NAME]
-        self.upload = await asyncio.to_thread(self.storage.create, self._job_id, self._audio)
+        creating = asyncio.create_task(asyncio.to_thread(self.storage.create, self._job_id, self._audio))
+        try:
+            self.upload = await asyncio.shield(creating)
+        except asyncio.CancelledError:
+            self.upload = await creating  # the thread does not stop: `discard` must know what it made
+            raise
         self._writer = Writer(self.upload, self.settings.max_file_size)
+        return self._writer
+
+
+Fetch = Callable[[Intake], Awaitable[None]]
+"""Brings the recording that a form names instead of holding it. Raises ApiErrors, StorageFull, and ClientDisconnect."""
+
+
+def extension_of(filename: str) -> str:
+    """In small letters and without its dot; empty if the name has none."""
+    return filename.rpartition(".")[2].lower() if "." in filename else ""
 
 
 def _extension(filename: str, settings: Settings) -> str:
-    extension = filename.rpartition(".")[2].lower() if "." in filename else ""
+    extension = extension_of(filename)
     if extension not in settings.allowed_formats:
         accepted = ", ".join(sorted(settings.allowed_formats))
         shown = f"'.{extension[:20]}'" if extension else "(the file's name has no extension)"

@@ -3,6 +3,8 @@
 import contextlib
 import logging
 import resource
+import socket
+import threading
 import time
 import zlib
 from collections.abc import Sequence
@@ -138,6 +140,21 @@ def test_a_certificate_must_be_valid_for_the_host(serve: Serve, monkeypatch: pyt
         assert_refused(friend, fetch(friend, f"https://other.example:{host.port}/a.wav"), 422, "certificate")
         assert not host.heard
         assert fetch(friend, f"https://hooks.example:{host.port}/a.wav").status == 200
+
+
+def test_a_host_without_tls_is_told_from_one_that_is_not_there(fetcher: Server) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet() -> None:
+            with listener.accept()[0] as connection:
+                connection.sendall(b"220 s3cret mail server\r\n")
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        answer = fetch(fetcher, f"https://127.0.0.1:{listener.getsockname()[1]}/talk.wav")
+        thread.join()
+    assert_refused(fetcher, answer, 422, "No encrypted connection to 127.0.0.1")
+    assert b"s3cret" not in answer.body
 
 
 @pytest.mark.parametrize(

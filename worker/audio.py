@@ -18,7 +18,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from numpy.typing import NDArray
 
 from steno.jobs.errors import AudioEmpty, AudioTooLong, AudioUnreadable, NoAudioTrack
@@ -171,11 +171,11 @@ def _end(container: InputContainer, *tracks: AudioStream) -> float:
 
     What browsers record, or what was piped, does not know its own length.
     """
-    last = 0.0
+    ends: dict[Stream, int] = {}
     with contextlib.suppress(FFmpegError):
         for packet in container.demux(*tracks):
-            last = max(last, float(((packet.pts or 0) + (packet.duration or 0)) * packet.time_base))
-    return last
+            ends[packet.stream] = max(ends.get(packet.stream, 0), (packet.pts or 0) + (packet.duration or 0))
+    return max((float(end * (track.time_base or 0)) for track, end in ends.items()), default=0.0)
 
 
 def _floats(pcm: bytearray) -> NDArray[np.float32]:

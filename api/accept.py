@@ -1,6 +1,7 @@
 """From a request to a job: what every door does with an upload."""
 
 import asyncio
+import functools
 
 from fastapi import Request
 
@@ -9,6 +10,7 @@ from api.forms import NATIVE, Form
 from api.multipart import ClientDisconnect
 from api.state import State
 from api.storage import Intake
+from api.urls import fetch_named
 from steno.jobs.submit import Accepted, KeyReused, submit
 
 
@@ -19,7 +21,9 @@ async def taken_in(request: Request, state: State, form: Form = NATIVE, key: str
     """
     intake = Intake(state.settings, state.storage, form)
     try:
-        sent = await intake.receive(request)
+        sent = await intake.receive(
+            request, functools.partial(fetch_named, request, state) if form.takes_urls else None
+        )
     except ClientDisconnect:
         await intake.discard()
         return None

@@ -65,6 +65,24 @@ class UploadTooSlow(ApiError):
     status, code = 408, "upload_too_slow"
 
 
+class UrlsNotFetched(ApiError):
+    """This server fetches no recordings from URLs: upload the file, or have its operator set STENO_URL_FETCH=true."""
+
+    status, code = 403, "url_fetch_disabled"
+
+
+class RefusedUrl(ApiError):
+    """The URL, or one to which it redirects, is wrong or leads to an address that this server does not call."""
+
+    status, code = 422, "url_refused"
+
+
+class FetchFailed(ApiError):
+    """The recording could not be fetched; the message says what its host answered or failed to do."""
+
+    status, code = 422, "fetch_failed"
+
+
 class InvalidField(ApiError):
     """A field of the form or a parameter is missing or wrong."""
 
@@ -198,9 +216,9 @@ class StillAtWork(ApiError):
 
 API_ERRORS: tuple[type[ApiError], ...] = (
     UnsupportedFormat, NotAudio, FileTooLarge, EmptyFile, MalformedUpload, BadIdempotencyKey, UploadTooSlow, InvalidField,
-    KeyReused, RequestInProgress, JobNotFound, FormatNotFound, NotAcceptable, NotFinished, JobFailed, JobCanceled,
-    MoveRefused, NoCallback, NothingToDeliver, DeliveryUnderWay, ModelNotFound, QueueUnavailable, QueueFull, NoWorker,
-    ServerStops, StillAtWork, OutOfSpace,
+    UrlsNotFetched, RefusedUrl, FetchFailed, KeyReused, RequestInProgress, JobNotFound, FormatNotFound, NotAcceptable,
+    NotFinished, JobFailed, JobCanceled, MoveRefused, NoCallback, NothingToDeliver, DeliveryUnderWay, ModelNotFound,
+    QueueUnavailable, QueueFull, NoWorker, ServerStops, StillAtWork, OutOfSpace,
 )  # fmt: skip
 
 

@@ -25,7 +25,8 @@ class Form:
 
     Once the field `first` has come, a wrong field is refused before the file is received. A field that is `refused`, by name,
     is so as soon as it begins, with that message. `file` is the field that carries the file; one that comes in another is
-    refused, or passed over where `others_pass`. How a file is taken for audio, `taken` says: see api/kinds.py.
+    refused, or passed over where `others_pass`. How a file is taken for audio, `taken` says: see api/kinds.py. Where it
+    `takes_urls`, a URL may come instead of the file: see api/urls.py.
     """
 
     asked: Callable[[Settings, Fields], tuple[Options, Handling]]
@@ -34,6 +35,7 @@ class Form:
     file: str = "file"
     others_pass: bool = False
     taken: Taken = "by_name"
+    takes_urls: bool = False
 
 
 def last_values(fields: Fields) -> dict[str, Any]:
@@ -63,4 +65,4 @@ def invalid(error: ValidationError) -> InvalidField:
     return InvalidField("; ".join(f"{f['field']}: {f['message']}" for f in faults), faults)
 
 
-NATIVE: Final = Form(lambda settings, fields: asked_for(settings, last_values(fields)), "engine")
+NATIVE: Final = Form(lambda settings, fields: asked_for(settings, last_values(fields)), "engine", takes_urls=True)

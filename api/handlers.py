@@ -14,7 +14,15 @@ from api.accept import taken_in
 from api.errors import problems
 from api.hold import WAIT, hold, patience
 from api.idempotency import alone_with, key_of
-from api.models import JobStatus, TranscribeResponse, form_description, handling_schemas, option_schemas
+from api.models import (
+    JobStatus,
+    TranscribeResponse,
+    UrlRequest,
+    field_schemas,
+    form_description,
+    handling_schemas,
+    option_schemas,
+)
 from api.state import AppState, state_of
 from api.storage import refuse_early
 from api.views import job_view
@@ -48,7 +56,10 @@ def _form() -> dict[str, Any]:
     key = {"type": "string", "maxLength": 255}
     about = "A repeated request with the same key is answered with the job of the first, as long as that is kept."
     header = {"name": "Idempotency-Key", "in": "header", "schema": key, "description": about}
-    body = form_description({**option_schemas(), **handling_schemas()}, "engine")
+    body = form_description({**field_schemas(UrlRequest), **option_schemas(), **handling_schemas()}, "engine")
+    schema = body["content"]["multipart/form-data"]["schema"]
+    schema["required"].remove("file")
+    schema["oneOf"] = [{"required": ["file"]}, {"required": ["url"]}]
     return {"requestBody": body, "parameters": [header]}
 
 
@@ -66,7 +77,8 @@ def _next_steps() -> dict[int | str, dict[str, Any]]:
     responses=_next_steps() | problems(
         errors.UnsupportedFormat, errors.NotAudio, errors.FileTooLarge, errors.EmptyFile, errors.MalformedUpload,
         errors.BadIdempotencyKey, errors.UploadTooSlow, errors.RequestInProgress, errors.InvalidField, errors.KeyReused,
-        errors.QueueUnavailable, errors.OutOfSpace,
+        errors.UrlsNotFetched, errors.RefusedUrl, errors.FetchFailed, errors.QueueUnavailable, errors.ServerStops,
+        errors.OutOfSpace,
     ),
 )  # fmt: skip
 async def upload_and_transcribe(request: Request) -> Response:

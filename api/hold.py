@@ -52,7 +52,12 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> 
 
     Call it when the request's body was read or has none.
     """
-    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(_hung_up(receive))]
+    return await unless(_hung_up(receive), work)
+
+
+async def unless(happens: Coroutine[Any, Any, None], work: Coroutine[Any, Any, None]) -> bool:
+    """Do the work; it is cancelled when the other thing happens first, and only then this is False."""
+    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(happens)]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:

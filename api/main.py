@@ -46,6 +46,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.steno = state
     # One line a malformed body would let any client flood the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    for client in ("httpx", "httpcore"):  # a line a URL that is fetched, with all that it may hold
+        logging.getLogger(client).setLevel(logging.WARNING)
     install_error_handlers(app, {PREFIX: write_envelope})
     app.include_router(polled)
     app.include_router(router)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from steno.jobs.record import Handling
 from steno.transcript.model import Transcript
@@ -49,6 +49,27 @@ class TranscribeRequest(BaseModel):
     disfluencies: bool | None = Field(None, description="Write `[*]` for hesitations, fillers and false starts.")
     suppress_numerals: bool | None = Field(
         None, description="Write numbers as words, which can be aligned, and no currency signs."
+    )
+
+
+def _header_value(value: str) -> str:
+    value = value.strip()
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError("give the value of an Authorization header, such as Bearer TOKEN: one line of plain ASCII")
+    return value
+
+
+class UrlRequest(BaseModel):
+    """The fields that come instead of the file. What is wrong with them is said without what was given: it may be secret."""
+
+    url: str | None = Field(
+        None, description="Where the recording is, instead of `file`, if the operator allows that: see docs/urls.md."
+    )
+    url_authorization: Annotated[str, AfterValidator(_header_value)] | None = Field(
+        None,
+        max_length=4096,
+        description="With `url`: the Authorization header sent to its host, and to no other. Neither stored nor logged.",
+        json_schema_extra={"format": "password", "writeOnly": True},
     )
 
 

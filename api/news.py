@@ -28,9 +28,17 @@ class Hub:
         self._redis = redis
         self._view = view
         self._places = asyncio.Semaphore(_LOOKS_AT_ONCE)
-        self.closed = False
+        self._stopping = asyncio.Event()
         self._watches: dict[str, Watch] = {}
         self._ear: asyncio.Task[None] | None = None
+
+    @property
+    def closed(self) -> bool:
+        return self._stopping.is_set()
+
+    async def stopped(self) -> None:
+        """Returns when the server stops."""
+        await self._stopping.wait()
 
     @asynccontextmanager
     async def listening(self, job_id: str) -> AsyncIterator[Watch]:
@@ -73,7 +81,7 @@ class Hub:
 
     def close(self) -> None:
         """Let every listener go; who comes later is told the present and let go, too."""
-        self.closed = True
+        self._stopping.set()
         for watch in self._watches.values():
             watch.tell()
         self._hang_up()

@@ -5,6 +5,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Annotated, Final, cast
 
+import httpx
 from fastapi import Depends, Request
 from redis.asyncio import BlockingConnectionPool
 from redis.asyncio import Redis as AsyncRedis
@@ -15,6 +16,7 @@ from api.outlook import Outlook
 from steno.config import Settings
 from steno.jobs.queue import JobQueue
 from steno.jobs.roster import OFFERED, Roster
+from steno.outbound import Resolver, guarded_client, resolve
 from steno.storage import LocalStorage, Storage
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _OFFERS_SECONDS: Final = 1.0
 _SOCKET_SECONDS: Final = 5.0
+_ANSWER_HEADS: Final = 1 << 20
+"""Room that the head of an answer may take, in bytes."""
 _CONNECTIONS: Final = 50
 """To Redis at most; more questions than that at once wait for each other, where redis-py's plain pool would refuse them."""
 
@@ -37,6 +41,11 @@ class State:
         self.outlook = Outlook(self.roster)
         self.hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = weakref.WeakKeyDictionary()
         """Who listens to jobs, by event loop: see api/news.py."""
+        self.resolver: Resolver = resolve
+        """Finds the addresses of hosts that clients name."""
+        self._outward: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = (
+            weakref.WeakKeyDictionary()
+        )
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncRedis] = weakref.WeakKeyDictionary()
         self._offered: frozenset[str] = frozenset()
         self._offered_until = 0.0
@@ -59,6 +68,22 @@ class State:
             self._clients[loop] = client
         return client
 
+    @property
+    def outward(self) -> httpx.AsyncClient:
+        """The running event loop's client to fetch recordings with, behind the guard. Made when it is first needed: 50 ms.
+
+        What frames a body in chunks may be as long as the body.
+        """
+        loop = asyncio.get_running_loop()
+        if loop not in self._outward:
+            self._outward[loop] = guarded_client(
+                self.settings.url_networks,
+                timeout=self.settings.upload_idle_limit,
+                max_answer_bytes=2 * self.settings.max_file_size + _ANSWER_HEADS,
+                resolver=self.resolver,
+            )
+        return self._outward[loop]
+
     async def offered(self) -> frozenset[str]:
         """The engines that live workers offer, up to a second old."""
         if time.monotonic() >= self._offered_until:
@@ -73,6 +98,9 @@ class State:
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()
+        outward = self._outward.pop(asyncio.get_running_loop(), None)
+        if outward is not None:
+            await outward.aclose()
         self.queue.redis.close()
 
 

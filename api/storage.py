@@ -6,6 +6,7 @@ One write, no spool, no copy: while a thread writes one batch of chunks, the eve
 import asyncio
 import time
 import uuid
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -33,13 +34,19 @@ _BATCH_CHUNKS: Final = 1024
 _FORM_BYTES: Final = 1 << 20
 """Room that fields and boundaries may take in a request beside its file."""
 _LONGEST_NAME: Final = 255
+FILE_OR_URL: Final = "Send either a file or a url, not both"
 
 
 def refuse_early(request: Request, settings: Settings, storage: Storage) -> None:
     """Refuse what the headers alone rule out, before a byte of the body is read. Raises FileTooLarge, OutOfSpace."""
-    length = request.headers.get("content-length", "")
-    announced = int(length) if length.isascii() and length.isdigit() else 0
-    if announced > settings.max_file_size + _FORM_BYTES:
+    refuse_announced(request.headers, settings, storage, _FORM_BYTES)
+
+
+def refuse_announced(headers: Mapping[str, str], settings: Settings, storage: Storage, beside: int = 0) -> None:
+    """The same of any message with a recording, and so many bytes `beside` it."""
+    length = headers.get("content-length", "")
+    announced = int(length[:25]) if length.isascii() and length.isdigit() else 0
+    if announced > settings.max_file_size + beside:
         raise _too_large(settings.max_file_size)
     free = storage.free_bytes()
     if free is not None and free < max(announced, _FORM_BYTES) + settings.min_free_bytes:
@@ -148,8 +155,8 @@ class Intake:
     _value: bytearray = field(default_factory=bytearray)
     """Of a field; and of a file the first bytes, until they have told what it is."""
 
-    async def receive(self, request: Request) -> Submission:
-        """The form's file, in storage but not committed, and its options.
+    async def receive(self, request: Request, fetch: "Fetch | None" = None) -> Submission:
+        """The form's file, in storage but not committed, and its options. Once the form is read, `fetch` may bring the file.
 
         Raises the ApiErrors of a bad form, StorageFull, and starlette's ClientDisconnect. Field order does not matter;
         whatever can be refused before the file is stored is.
@@ -166,6 +173,8 @@ class Intake:
                         await self._writer.flush_if_due()
         except TimeoutError as error:
             raise UploadTooSlow from error
+        if fetch is not None:
+            await fetch(self)
         if self.upload is None:
             raise wrong_field(self.form.file, "Field required")
         options, handling = self.form.asked(self.settings, self.fields)
@@ -208,6 +217,8 @@ class Intake:
             raise wrong_field(name, f"Only the field '{self.form.file}' may carry a file")
         if self.upload is not None:
             raise wrong_field(name, "Send one file a request")
+        if self.form.takes_urls and any(self.fields.get("url", ())):
+            raise wrong_field("url", FILE_OR_URL)
         self._is, self._filename = "file", filename[:_LONGEST_NAME]
         extension = SAMPLES_EXTENSION if self.form.taken == "as_samples" else extension_of(filename, self.settings)
         if extension is None and self.form.taken == "by_name":
@@ -217,6 +228,14 @@ class Intake:
             self.form.asked(self.settings, self.fields)
         if extension is not None:
             await self._store_as(extension)
+
+    async def begin(self, filename: str) -> Writer:
+        """Open storage for the recording of this name, and hand out its writer. Raises UnsupportedFormat, StorageFull."""
+        extension = extension_of(filename, self.settings)
+        if extension is None:
+            raise unsupported(filename, self.settings)
+        self._filename = filename[:_LONGEST_NAME]
+        return await self._store_as(extension)
 
     async def _take(self, data: memoryview) -> None:
         """A piece of the file, kept back until it is known what to store it as."""
@@ -241,10 +260,19 @@ class Intake:
 
     async def _store_as(self, extension: str) -> Writer:
         self._audio = f"audio.{extension}"
-        self.upload = await asyncio.to_thread(self.storage.create, self._job_id, self._audio)
+        creating = asyncio.create_task(asyncio.to_thread(self.storage.create, self._job_id, self._audio))
+        try:
+            self.upload = await asyncio.shield(creating)
+        except asyncio.CancelledError:
+            self.upload = await creating  # the thread does not stop: `discard` must know what it made
+            raise
         before = SAMPLES_HEAD if self.form.taken == "as_samples" else b""
         self._writer = Writer(self.upload, self.settings.max_file_size, before)
         return self._writer
+
+
+Fetch = Callable[[Intake], Awaitable[None]]
+"""Brings the recording that a form names instead of holding it. Raises ApiErrors, StorageFull, and ClientDisconnect."""
 
 
 def _too_large(largest: int) -> FileTooLarge:

@@ -14,6 +14,8 @@ _OUTAGE_SECONDS: Final = 30.0
 """How long a server may be away (restarted, its Redis gone) while a job is waited for."""
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]", "::1")
 _PATIENT: Final = httpx.Timeout(30.0, read=300.0, write=300.0)
+_FETCHING: Final = httpx.Timeout(30.0, read=5 * 3600.0)
+"""The service fetches for four hours at most, unless told otherwise, and says nothing meanwhile."""
 _LISTENING: Final = httpx.Timeout(30.0, read=45.0)
 """A stream of events has a heartbeat every 15 s."""
 
@@ -65,6 +67,12 @@ class Client:
         except OSError as error:
             raise ClientError(f"Cannot read it: {error.strerror}.") from error
         return str(self._json(answer)["job_id"])
+
+    def submit_url(self, url: str, fields: dict[str, str], authorization: str | None = None) -> str:
+        """Have the service fetch a recording, with this Authorization header if one is needed; the job's id."""
+        sent = {**fields, "url": url, **({"url_authorization": authorization} if authorization else {})}
+        form = {name: (None, value) for name, value in sent.items()}
+        return str(self._json(self._send("POST", "/transcribe", files=form, timeout=_FETCHING))["job_id"])
 
     def status(self, job_id: str) -> dict[str, Any]:
         """The job's status, as the service gives it."""

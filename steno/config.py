@@ -43,7 +43,8 @@ class Settings(DoorSettings):
     allowed_formats: Annotated[frozenset[str], NoDecode] = Field(
         frozenset({"mp3", "wav", "m4a", "flac"}),
         validation_alias="ALLOWED_FORMATS",
-        description="File extensions accepted, comma separated.",
+        description="File extensions accepted, comma separated: of recordings, and of videos, whose audio track is heard. See "
+        "docs/engines.md.",
     )
     redis_url: str | None = Field(
         None,

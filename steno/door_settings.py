@@ -17,13 +17,24 @@ class DoorSettings(BaseSettings):
         60.0,
         validation_alias="STENO_UPLOAD_IDLE_LIMIT",
         gt=0,
-        description="Seconds an upload may pause before it is refused.",
+        description="Seconds an upload, or a recording fetched from a URL, may pause before it is refused.",
     )
     upload_time_limit: float = Field(
         4 * 3600.0,
         validation_alias="STENO_UPLOAD_TIME_LIMIT",
         gt=0,
-        description="Seconds an upload may take as a whole.",
+        description="Seconds an upload, or the fetching of a URL, may take as a whole.",
+    )
+    url_fetch: bool = Field(
+        False,
+        validation_alias="STENO_URL_FETCH",
+        description="Fetch recordings from URLs that clients name instead of a file: see docs/urls.md.",
+    )
+    url_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (),
+        validation_alias="STENO_URL_NETWORKS",
+        description="Networks from which recordings may be fetched although they are not public, comma separated, such as "
+        "10.1.0.0/16.",
     )
     webhook_secrets: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
@@ -85,7 +96,7 @@ class DoorSettings(BaseSettings):
     )
 
     _split_door_lists = field_validator("webhook_secrets", "openai_aliases", mode="before")(lists.split)
-    _networks = field_validator("webhook_networks", mode="before")(lists.networks)
+    _networks = field_validator("webhook_networks", "url_networks", mode="before")(lists.networks)
     _webhook_secrets = field_validator("webhook_secrets")(check_secrets)
     _openai_engine = field_validator("openai_engine")(lists.engine_name)
     _openai_aliases = field_validator("openai_aliases")(lists.aliases)

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import functools
 import ipaddress
+import math
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
@@ -25,6 +26,8 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """From host and port to addresses as text. Raises OSError."""
 
 LONGEST_URL: Final = 2048
+_LONGEST_HEAD: Final = 256 << 10
+"""Of an answer, in bytes, with all interim answers before it: they cost more time than a body does."""
 _TRIED_ADDRESSES: Final = 4
 """A name may have any number of addresses; each may cost a whole connection timeout."""
 _LOOKUPS: Final = threading.BoundedSemaphore(64)
@@ -90,20 +93,22 @@ def _carried(address: Address) -> ipaddress.IPv4Address | None:
     return address.sixtofour if address in _6TO4 else None
 
 
-def check_url(url: str, networks: Iterable[Network] = ()) -> None:
+def check_url(url: str, networks: Iterable[Network] = (), longest: int = LONGEST_URL) -> None:
     """Refuse at once what no call could reach: the call itself is guarded, too. Looks nothing up. Raises UrlRefused."""
-    if len(url) > LONGEST_URL:
-        raise UrlRefused(f"The URL is longer than {LONGEST_URL} characters.")
+    if len(url) > longest:
+        raise UrlRefused(f"The URL is longer than {longest} characters.")
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, ValueError, TypeError) as error:
-        raise UrlRefused("This is not a URL; give one such as https://example.org/hook.") from error
+        raise UrlRefused("This is not a URL; give one such as https://example.org/path.") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise UrlRefused("The URL must begin with https:// or http:// and name a host.")
     if parsed.port is not None and not 0 < parsed.port < 65536:
         raise UrlRefused("The URL's port must be from 1 to 65535.")
     if parsed.userinfo:
-        raise UrlRefused("The URL must not hold a user name or password; use a secret in its path or query.")
+        raise UrlRefused(
+            "The URL must not hold a user name or password; a secret belongs in its path, its query or a header."
+        )
     if not all(may_call(address, networks) for address in _literal(parsed.host)):
         raise UrlRefused(
             f"The URL's host '{parsed.host[:60]}' is a private, loopback or otherwise not public address, which this "
@@ -152,11 +157,14 @@ def _look_up(loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[list[str]]
 
 
 class _Metered(httpcore.AsyncNetworkStream):
-    """A connection that is read from no further than so many bytes, head, interim answers and all."""
+    """A connection that is read from no further than so many bytes, interim answers and all."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream, left: float) -> None:
         self._stream = stream
         self._left = left
+
+    def allow(self, more: float) -> None:
+        self._left += more
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's contract
         data = await self._stream.read(max_bytes, timeout)
@@ -186,10 +194,10 @@ class _Metered(httpcore.AsyncNetworkStream):
 class _Guard(httpcore.AsyncNetworkBackend):
     """Resolves, checks, and connects to what it checked."""
 
-    def __init__(self, networks: Sequence[Network], resolver: Resolver, max_answer_bytes: int | None) -> None:
+    def __init__(self, networks: Sequence[Network], resolver: Resolver, allowance: float) -> None:
         self._networks = networks
         self._resolve = resolver
-        self._allowance = float("inf") if max_answer_bytes is None else max_answer_bytes
+        self._allowance = allowance
         self._plain = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -251,13 +259,15 @@ class _Body(httpx.AsyncByteStream):
 class _GuardedTransport(httpx.AsyncBaseTransport):
     """A transport of our own, not httpx's with its parts exchanged: there is no way around the guard if httpx changes."""
 
-    def __init__(self, guard: _Guard) -> None:
+    def __init__(self, networks: Sequence[Network], resolver: Resolver, max_answer_bytes: float) -> None:
+        head = min(_LONGEST_HEAD, max_answer_bytes)
+        self._allowed_after_head = max_answer_bytes - head
         self._pool = httpcore.AsyncConnectionPool(
             # Trusts what the system's SSL_CERT_FILE and SSL_CERT_DIR name, so that an operator can have a CA of their own.
             ssl_context=httpx.create_ssl_context(),
             max_connections=None,
             max_keepalive_connections=0,  # each request is checked anew
-            network_backend=guard,
+            network_backend=_Guard(networks, resolver, head),
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -271,6 +281,9 @@ class _GuardedTransport(httpx.AsyncBaseTransport):
         )
         with _as_httpx():
             answer = await self._pool.handle_async_request(core)
+        stream = answer.extensions["network_stream"]
+        if isinstance(stream, _Metered):  # not so where the other side would rather speak another protocol
+            stream.allow(self._allowed_after_head)
         return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer.stream))
 
     async def aclose(self) -> None:
@@ -290,7 +303,7 @@ def guarded_client(
     raise AddressRefused, AnswerTooLong, and httpx's other errors.
     """
     return httpx.AsyncClient(
-        transport=_GuardedTransport(_Guard(networks, resolver, max_answer_bytes)),
+        transport=_GuardedTransport(networks, resolver, math.inf if max_answer_bytes is None else max_answer_bytes),
         timeout=timeout,
         follow_redirects=False,
         trust_env=False,

@@ -1,6 +1,8 @@
 """`steno transcribe`: what it does with each file, and how it shows it: bars on a terminal, plain lines elsewhere."""
 
 import json
+import os
+import re
 import sys
 import time
 from collections import Counter
@@ -80,15 +82,33 @@ class Wanted:
     options: dict[str, Any]
 
 
-def transcribe_file(
-    client: Client, path: Path, fields: dict[str, str], wanted: Wanted, show: Show
-) -> tuple[dict[str, Any], str]:
-    """The final status and the transcript's text. Raises ClientError if there is none."""
+def _is_url(recording: str) -> bool:
+    return recording.lower().startswith(("http://", "https://"))
+
+
+def _name(recording: str) -> str:
+    """Of a file or a URL, without what a URL may hold behind a `?`."""
+    path = re.split("[?#]", recording, maxsplit=1)[0].rstrip("/") if _is_url(recording) else recording
+    return Path(path).name
+
+
+def _submit(client: Client, recording: str, fields: dict[str, str], show: Show) -> str:
+    if _is_url(recording):
+        show.tell("fetching", 0.0)
+        return client.submit_url(recording, fields, os.environ.get("STENO_URL_AUTHORIZATION"))
+    path = Path(recording)
     if not path.is_file():
         raise ClientError("There is no such file." if not path.exists() else "It is not a file.")
     size = path.stat().st_size
     show.tell("uploading", 0.0)
-    job_id = client.submit(path, fields, lambda sent: show.tell("uploading", sent / size if size else 1.0))
+    return client.submit(path, fields, lambda sent: show.tell("uploading", sent / size if size else 1.0))
+
+
+def transcribe_one(
+    client: Client, recording: str, fields: dict[str, str], wanted: Wanted, show: Show
+) -> tuple[dict[str, Any], str]:
+    """The final status and the transcript's text, of a file or a URL. Raises ClientError if there is none."""
+    job_id = _submit(client, recording, fields, show)
 
     def told(status: dict[str, Any]) -> None:
         show.tell(status["message"] or status["stage"] or status["status"], status["progress"])
@@ -98,7 +118,9 @@ def transcribe_file(
         if status["status"] == "finished":
             text, warnings = client.transcript(job_id, wanted.format, **wanted.options)
             if warnings:
-                err.print(f"{path.name}: {warnings}", style="yellow", highlight=False, soft_wrap=True, markup=False)
+                err.print(
+                    f"{_name(recording)}: {warnings}", style="yellow", highlight=False, soft_wrap=True, markup=False
+                )
             return status, text
     except (Away, KeyboardInterrupt) as error:
         raise ClientError(
@@ -111,7 +133,14 @@ def transcribe_file(
 
 
 def transcribe(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Recordings to transcribe.")],
+    recordings: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE",
+            help="Recordings to transcribe: files, or URLs for the server to fetch, with the Authorization header in "
+            "STENO_URL_AUTHORIZATION if they need one.",
+        ),
+    ],
     engine: flags.Engine = "faster-whisper",
     language: flags.Language = None,
     model: flags.Model = None,
@@ -145,8 +174,8 @@ def transcribe(
     """Upload recordings, wait, and print or save their transcripts. Exits with 0 only if every one succeeded."""
     asked = dict(locals())
     wanted = Wanted("txt", {}) if as_json else _wanted(asked)
-    targets = _targets(files, "json" if as_json else format, output_dir)
-    raise typer.Exit(1 if _transcribe_all(server, files, targets, _fields(asked), wanted, as_json) else 0)
+    targets = _targets([Path(_name(each)) for each in recordings], "json" if as_json else format, output_dir)
+    raise typer.Exit(1 if _transcribe_all(server, recordings, targets, _fields(asked), wanted, as_json) else 0)
 
 
 def _wanted(asked: dict[str, Any]) -> Wanted:
@@ -187,22 +216,27 @@ def _fields(asked: dict[str, Any]) -> dict[str, str]:
 
 
 def _transcribe_all(
-    server: str, files: list[Path], targets: list[Path | None], fields: dict[str, str], wanted: Wanted, as_json: bool
+    server: str,
+    recordings: list[str],
+    targets: list[Path | None],
+    fields: dict[str, str],
+    wanted: Wanted,
+    as_json: bool,
 ) -> int:
     """How many failed; each in a sentence of its own. `as_json` hands over the job's whole status."""
     try:
         client, failed = Client(server), 0
     except ClientError as error:
         fail(error, 2)
-    for path, target in zip(files, targets, strict=True):
+    for recording, target in zip(recordings, targets, strict=True):
         try:
-            with Show(err, path.name) as show:
-                status, text = transcribe_file(client, path, fields, wanted, show)
+            with Show(err, _name(recording)) as show:
+                status, text = transcribe_one(client, recording, fields, wanted, show)
             text = json.dumps(status) + "\n" if as_json else text
-            _hand_over(path, text, target, titled=len(files) > 1 and not as_json)
+            _hand_over(_name(recording), text, target, titled=len(recordings) > 1 and not as_json)
         except ClientError as error:
             failed += 1
-            complain(f"{path}: {error}")
+            complain(f"{_name(recording) if _is_url(recording) else recording}: {error}")
             if isinstance(error.__cause__, KeyboardInterrupt):
                 break
     client.close()
@@ -220,11 +254,11 @@ def _targets(files: list[Path], suffix: str, output_dir: Path | None) -> list[Pa
     return [output_dir / name for name in names]
 
 
-def _hand_over(path: Path, text: str, target: Path | None, *, titled: bool) -> None:
+def _hand_over(name: str, text: str, target: Path | None, *, titled: bool) -> None:
     """Save the text, or print it: under the file's name where there are several."""
     try:
         if target is None:
-            sys.stdout.write((f"== {path.name} ==\n" if titled else "") + text)
+            sys.stdout.write((f"== {name} ==\n" if titled else "") + text)
             sys.stdout.flush()
             return
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,9 @@ def stack(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         "STENO_LOCAL_MODELS": f"faster-whisper:{MODEL}={model_dir}",
         "STENO_DEFAULT_MODEL": MODEL,
         "STENO_WEBHOOK_NETWORKS": "127.0.0.0/8",
+        "ALLOWED_FORMATS": "mp3,wav,m4a,flac,mp4,mkv,webm",
+        "STENO_URL_FETCH": "true",
+        "STENO_URL_NETWORKS": "127.0.0.0/8",
     }
     with running_stack(tmp_path_factory.mktemp("stack"), environment) as made:
         yield made

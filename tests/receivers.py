@@ -47,6 +47,15 @@ class Receiver:
         return int(self.listener.getsockname()[1])
 
     @property
+    def at_once(self) -> int:
+        """How many it is talking to."""
+        return self._at_once
+
+    def at(self, path: str) -> str:
+        """The URL of another path of it."""
+        return self.url().replace("/hook?a=b", path)
+
+    @property
     def ids(self) -> list[str]:
         """The webhook-id of each request, in order."""
         return [heard.headers["webhook-id"] for heard in self.heard]
@@ -111,6 +120,15 @@ def says(status: int, *headers: str, body: bytes = b"") -> Answer:
     def answer(receiver: Receiver, connection: socket.socket, heard: Heard) -> None:
         head = [f"HTTP/1.1 {status} Said", f"content-length: {len(body)}", *headers]
         connection.sendall("\r\n".join([*head, "", ""]).encode() + body)
+
+    return answer
+
+
+def writes(data: bytes) -> Answer:
+    """Answers with these bytes, whatever they mean, and hangs up."""
+
+    def answer(receiver: Receiver, connection: socket.socket, heard: Heard) -> None:
+        connection.sendall(data)
 
     return answer
 

@@ -14,6 +14,7 @@ from conftest import DATA
 from steno import __version__
 from steno.redis_server import free_port
 from steno.serve import Stack
+from tests.receivers import receiving, says
 
 
 def steno(*arguments: str | Path, **more: str) -> "subprocess.CompletedProcess[str]":
@@ -37,6 +38,20 @@ def test_it_writes_every_format(stack: Stack, format: str, sign: str) -> None:
     run = steno("transcribe", DATA / "exact-fr-5.flac", "--format", format, "--server", stack.url)
     assert run.returncode == 0
     assert sign in run.stdout
+
+
+def test_a_url_is_fetched_by_the_server(stack: Stack, truth: dict[str, Any], tmp_path: Path) -> None:
+    body, secret = (DATA / "exact-fr-4.mp3").read_bytes(), "Bearer of secrets"
+    with receiving(says(200, body=body)) as host, receiving(says(404)) as gone:
+        urls = [host.at("/exact-fr-4.mp3?token=a"), gone.at("/talk.mp3?token=a")]
+        save = ("--output-dir", tmp_path, "--server", stack.url)
+        run = steno("transcribe", *urls, *save, STENO_URL_AUTHORIZATION=secret)
+    heard = (tmp_path / "exact-fr-4.txt").read_text().lower()
+    assert re.findall(r"\w+", heard) == [word["word"] for word in truth["exact-fr-4.mp3"]["words"]]
+    assert run.stderr.splitlines()[0] == "exact-fr-4.mp3: fetching"
+    assert "talk.mp3: 127.0.0.1 answered 404 Not Found" in run.stderr
+    assert (run.returncode, host.heard[0].headers["authorization"]) == (1, secret)
+    assert "token" not in run.stderr
 
 
 def test_subtitles_are_made_as_asked(stack: Stack) -> None:

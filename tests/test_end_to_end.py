@@ -18,6 +18,7 @@ from steno.transcript import Transcript
 from steno.transcript.model import faults
 from steno.transcript.writers import WRITERS
 from tests.processes import eventually
+from tests.videos import film, speech
 
 EXACT = sorted(path.name for path in DATA.glob("exact-*"))
 
@@ -61,6 +62,27 @@ def test_every_known_recording_comes_back_word_for_word(http: httpx.Client, trut
         late = [abs(w["start"] - k["start"]) for w, k in zip(words, known["words"], strict=True)]
         assert sorted(late)[len(late) // 2] < 0.25
         assert max(late) < 0.8
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pictures"),
+    [("talk.mp4", "aac", "libx264"), ("talk.mkv", "flac", "mpeg4"), ("talk.webm", "libopus", "libvpx-vp9")],
+)
+def test_the_sound_of_a_video_comes_back_word_for_word(
+    http: httpx.Client, truth: dict[str, Any], tmp_path: Path, name: str, codec: str, pictures: str
+) -> None:
+    known = truth["exact-fr-4.mp3"]["words"]
+    path = film(tmp_path / name, codec, speech(DATA / "exact-fr-4.mp3"), pictures=pictures, seconds=8.0)
+    status = finished(http, upload(http, path))
+    assert (status["error"], status["warnings"], status["filename"]) == (None, [], name)
+    assert spoken(status["result"]["text"]) == [word["word"] for word in known]
+    assert status["result"]["duration"] == pytest.approx(truth["exact-fr-4.mp3"]["duration"], abs=0.2)
+
+
+def test_a_video_without_sound_fails_with_a_sentence(http: httpx.Client, tmp_path: Path) -> None:
+    status = finished(http, upload(http, film(tmp_path / "mute.mp4", "aac")))
+    assert (status["status"], status["error_code"]) == ("failed", "no_audio_track")
+    assert "has no audio track" in status["error"]
 
 
 def test_the_status_tells_what_happened_and_when(http: httpx.Client) -> None:

@@ -1,9 +1,10 @@
-"""Decode a recording to what every engine takes: 16 kHz, mono, as 16-bit integers or as float32 from -1 to 1.
+"""Decode a recording, or the sound of a video, to what every engine takes: 16 kHz, mono, 16-bit integers or float32 from -1 to 1.
 
 PyAV carries FFmpeg's libraries, so no ffmpeg program is needed. Only containers that hold their own audio are opened:
 a playlist or a concat script, whatever its name, is not among them and is never followed.
 """
 
+import contextlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +18,10 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
+from av.stream import Disposition, Stream
 from numpy.typing import NDArray
 
-from steno.jobs.errors import AudioEmpty, AudioTooLong, AudioUnreadable
+from steno.jobs.errors import AudioEmpty, AudioTooLong, AudioUnreadable, NoAudioTrack
 
 SAMPLE_RATE: Final = 16_000
 """Samples a second, as every engine here expects."""
@@ -35,6 +37,8 @@ _LENGTH_IS_A_GUESS: Final = ("mp3", "aac", "ac3", "eac3", "amr", "mpeg", "mpegts
 """Formats without a length of their own: FFmpeg guesses it from the bit rate."""
 _SHORT_SECONDS: Final = 0.2
 """By how much a recording may end before its claimed length without counting as cut off."""
+_LONGEST_PICTURE: Final = 2.0
+"""Seconds for which the last picture of a video may be shown, which its packet need not tell."""
 _FULL_SCALE: Final = 32_768.0
 """openai-whisper, WhisperX and faster-whisper all decode to 16 bits first; so their own results can be had here."""
 
@@ -52,6 +56,7 @@ class Audio:
         self._until = until
         self.warnings: list[str] = []
         self._claim_is_exact = False
+        self._whole = 0.0
         self.duration = 0.0
         """Seconds decoded so far; the recording's length once decoding is over."""
         self.expected_duration = min(self._probe(), until)
@@ -80,7 +85,8 @@ class Audio:
             self._warn_broken()
         if not heard:
             raise AudioEmpty
-        if self._claim_is_exact and self.duration < self.expected_duration - _SHORT_SECONDS:
+        short = self.duration < self.expected_duration - _SHORT_SECONDS
+        if short and (self._claim_is_exact or self._pictures_end_early()):
             self._warn_broken()
 
     def array(self) -> NDArray[np.float32]:
@@ -107,21 +113,28 @@ class Audio:
     def _probe(self) -> float:
         try:
             with self._open() as container:
-                stream = container.streams.audio[0]
-                self._claim_is_exact = container.format.name not in _LENGTH_IS_A_GUESS
-                claimed = (container.duration or 0) / av.time_base
-                if stream.duration and stream.time_base:
-                    claimed = float(stream.duration * stream.time_base)
+                stream = _track(container)
+                whole = (container.duration or 0) / av.time_base  # as long as its longest track, be it pictures
+                own = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+                if container.format.name not in _LENGTH_IS_A_GUESS:
+                    self._claim_is_exact = bool(own) or (bool(whole) and len(container.streams) == 1)
+                    self._whole = 0.0 if self._claim_is_exact else whole
+                claimed = own or whole or _end(container, stream)
                 return min(max(0.0, claimed), self._path.stat().st_size / _FEWEST_BYTES_A_SECOND)
-        except (FFmpegError, IndexError) as error:
+        except FFmpegError as error:
             raise AudioUnreadable from error
+
+    def _pictures_end_early(self) -> bool:
+        """Whether a video without a length of its own for the sound is cut off, not just one whose sound ends first."""
+        with self._open() as container:
+            return _end(container) < self._whole - _LONGEST_PICTURE
 
     def _open(self) -> InputContainer:
         return av.open(str(self._path), options=_OPTIONS)
 
     def _frames(self, container: InputContainer) -> Iterator[AudioFrame]:
         resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-        stream = container.streams.audio[0]
+        stream = _track(container)
         stream.codec_context.thread_type = "AUTO"
         for packet in container.demux(stream):
             for frame in self._decoded(packet):
@@ -141,6 +154,32 @@ class Audio:
         sentence = "The file is damaged or cut off; only what could be decoded was transcribed."
         if sentence not in self.warnings:
             self.warnings.append(sentence)
+
+
+def _track(container: InputContainer) -> AudioStream:
+    """The audio track marked as the default, or else the first, of those that can be decoded here.
+
+    Raises NoAudioTrack, and AudioUnreadable where no decoder knows any. Pictures are passed over undecoded, cover art, too.
+    """
+    tracks = container.streams.audio
+    if not tracks and len(container.streams):
+        raise NoAudioTrack
+    known = [track for track in tracks if track.codec_context is not None]
+    if not known:
+        raise AudioUnreadable
+    return next((track for track in known if track.disposition & Disposition.default), known[0])
+
+
+def _end(container: InputContainer, *tracks: AudioStream) -> float:
+    """Seconds at which the last packet ends, of these tracks or of any: a whole pass over the file, decoding nothing.
+
+    What browsers record, or what was piped, does not know its own length.
+    """
+    ends: dict[Stream, int] = {}
+    with contextlib.suppress(FFmpegError):
+        for packet in container.demux(*tracks):
+            ends[packet.stream] = max(ends.get(packet.stream, 0), (packet.pts or 0) + (packet.duration or 0))
+    return max((float(end * (track.time_base or 0)) for track, end in ends.items()), default=0.0)
 
 
 def _floats(pcm: bytearray) -> NDArray[np.float32]:

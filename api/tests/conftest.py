@@ -14,6 +14,7 @@ from api.tests.server import Server, app_over, running
 from api.tests.wire import MIB
 from conftest import MakeSettings
 from steno.config import Settings
+from steno.outbound import Resolver, resolve
 from steno.redis_server import RedisServer, free_port
 
 Serve = Callable[..., Server]
@@ -38,13 +39,35 @@ def server(common_server: Server) -> Iterator[Server]:
     common_server.tidy()
 
 
+@pytest.fixture(scope="session")
+def common_fetcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server behind `fetcher`."""
+    settings = Settings(
+        redis_url=f"redis://127.0.0.1:{os.environ['REDIS_PORT']}/3",
+        upload_dir=tmp_path_factory.mktemp("fetcher") / "jobs",
+        max_file_size=2 * MIB,
+        url_fetch=True,
+        url_networks="127.0.0.0/8",
+    )
+    with running(settings) as server:
+        yield server
+
+
+@pytest.fixture
+def fetcher(common_fetcher: Server) -> Iterator[Server]:
+    """Like `server`, and it fetches URLs, from this machine, too."""
+    yield common_fetcher
+    common_fetcher.tidy()
+
+
 @pytest.fixture
 def serve(make_settings: MakeSettings) -> Iterator[Serve]:
     """Start a server with these settings; it ends with the test."""
     with ExitStack() as stack:
 
-        def start(patience: int | None = None, **changes: object) -> Server:
-            return stack.enter_context(running(make_settings(**{"default_model": "small", **changes}), patience))
+        def start(patience: int | None = None, resolver: Resolver = resolve, **changes: object) -> Server:
+            settings = make_settings(**{"default_model": "small", **changes})
+            return stack.enter_context(running(settings, patience, resolver))
 
         yield start
 

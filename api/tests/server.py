@@ -19,6 +19,7 @@ from fastapi import FastAPI
 
 from api.tests.wire import Answer, Wire, head, upload
 from steno.config import Settings
+from steno.outbound import Resolver, resolve
 
 
 def eventually(holds: Callable[[], bool], within: float = 5.0) -> bool:
@@ -101,12 +102,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(settings: Settings, patience: int | None = None) -> Iterator[Server]:
+def running(settings: Settings, patience: int | None = None, resolver: Resolver = resolve) -> Iterator[Server]:
     """A server over these settings; told to stop, it waits for its requests, `patience` seconds if given."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app_over(settings), log_level="critical", ws="none", timeout_graceful_shutdown=patience, access_log=False
-    )
+    app = app_over(settings)
+    app.state.steno.resolver = resolver
+    config = uvicorn.Config(app, log_level="critical", ws="none", timeout_graceful_shutdown=patience, access_log=False)
     inner = uvicorn.Server(config)
     thread = threading.Thread(target=inner.run, kwargs={"sockets": [listening]})
 

@@ -135,3 +135,25 @@ def test_a_disk_that_fills_behind_the_reader_is_noticed_at_the_end(settings: Set
 
     asyncio.run(intake())
     assert list(storage.root.iterdir()) == []
+
+
+def test_a_folder_that_is_made_while_the_client_leaves_is_removed(settings: Settings) -> None:
+    """The thread that makes it cannot be stopped."""
+
+    class LateStorage(LocalStorage):
+        def create(self, job_id: str, audio: str) -> LocalUpload:
+            time.sleep(0.2)
+            return LocalUpload(self._folder(job_id), audio)
+
+    storage = LateStorage(settings.upload_dir)
+
+    async def intake() -> None:
+        taking = Intake(settings, storage)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await taking.begin("talk.wav")
+        assert taking.upload is not None
+        await taking.discard()
+
+    asyncio.run(intake())
+    assert list(storage.root.iterdir()) == []

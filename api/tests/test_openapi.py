@@ -5,12 +5,12 @@ from typing import Any, get_args
 import pytest
 from fastapi.testclient import TestClient
 
-from api.models import EngineName, HandlingRequest
+from api.models import EngineName, HandlingRequest, UrlRequest
 from steno.engines import ENGINES
 from steno.jobs.options import Options
 
 ROUTES = {
-    ("post", "/transcribe"): {"200", "400", "408", "409", "422", "503", "507"},
+    ("post", "/transcribe"): {"200", "400", "403", "408", "409", "422", "503", "507"},
     ("get", "/status/{job_id}"): {"200", "404", "422", "503"},
     ("get", "/health"): {"200"},
     ("get", "/jobs"): {"200", "422", "503"},
@@ -35,11 +35,12 @@ def form_of(told: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def test_the_form_needs_a_binary_file_and_an_engine(told: dict[str, Any]) -> None:
+def test_the_form_needs_an_engine_and_a_binary_file_or_a_url(told: dict[str, Any]) -> None:
     form = form_of(told)
-    assert set(form["required"]) == {"file", "engine"}
+    assert form["required"] == ["engine"]
+    assert form["oneOf"] == [{"required": ["file"]}, {"required": ["url"]}]
     asked = set(Options.__dataclass_fields__) - {"language_only"}
-    assert set(form["properties"]) == {"file", *asked, *HandlingRequest.model_fields}
+    assert set(form["properties"]) == {"file", *UrlRequest.model_fields, *asked, *HandlingRequest.model_fields}
     assert (form["properties"]["file"]["type"], form["properties"]["file"]["format"]) == ("string", "binary")
 
 

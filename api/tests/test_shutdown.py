@@ -13,10 +13,11 @@ import pytest
 from api.tests.desk import Desk
 from api.tests.listener import Listener, ears
 from api.tests.server import Server, eventually
-from api.tests.wire import field, form, head, recording
+from api.tests.wire import SOUND, field, form, head, recording, upload
 from conftest import MakeSettings
 from steno.jobs.record import Status, outcome
 from steno.redis_server import free_port
+from tests.receivers import receiving, sends_forever
 
 UVICORN: Final = ["uvicorn", "api.main:app", "--host", "127.0.0.1", "--port", "{port}"]
 GUNICORN: Final = [
@@ -97,3 +98,18 @@ def test_a_request_that_waits_for_its_transcript_is_let_go(start: Start, desk: D
     assert (answer.status, told["code"], answer.headers["retry-after"]) == (503, "server_stops", "5")
     assert outcome(desk.storage, job_id) is (None if keep == "true" else Status.CANCELED)
     assert (job_id in json.dumps(told)) == (keep == "true")
+
+
+def test_a_recording_that_is_being_fetched_is_let_go(start: Start) -> None:
+    process, server = start(UVICORN, STENO_URL_FETCH="true", STENO_URL_NETWORKS="127.0.0.0/8")
+    endless = sends_forever(b"HTTP/1.1 200 OK\r\n\r\n" + SOUND.ljust(8192), b"\x07", 0.02)
+    with receiving(endless) as host, server.connect() as held:
+        held.send(upload(field("engine", "whisperx"), field("url", host.at("/talk.wav"))))
+        assert eventually(lambda: any(name.endswith(".part") for name in server.left()))
+        process.terminate()
+        answer = held.answer()
+        process.wait(30)
+        assert eventually(lambda: not host.at_once)
+    assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "server_stops", "5")
+    assert "nothing was kept" in answer.detail
+    assert server.nothing_left()

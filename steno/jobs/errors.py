@@ -24,6 +24,12 @@ class AudioUnreadable(JobError):
     code, fault = "audio_unreadable", "client"
 
 
+class NoAudioTrack(JobError):
+    """The file has no audio track, only pictures or text; send one that has sound."""
+
+    code, fault = "no_audio_track", "client"
+
+
 class AudioEmpty(JobError):
     """The recording holds no sound at all: its length is zero."""
 
@@ -98,8 +104,8 @@ class StorageFailed(JobError):
 ERRORS: dict[str, type[JobError]] = {
     error.code: error
     for error in (
-        JobError, AudioUnreadable, AudioEmpty, AudioTooLong, AudioMissing, EngineUnavailable, ModelUnavailable, EngineFailed,
-        EngineDied, EngineOutOfMemory, TimeLimitExceeded, WorkerDied, StorageFailed,
+        JobError, AudioUnreadable, NoAudioTrack, AudioEmpty, AudioTooLong, AudioMissing, EngineUnavailable,
+        ModelUnavailable, EngineFailed, EngineDied, EngineOutOfMemory, TimeLimitExceeded, WorkerDied, StorageFailed,
     )
 }  # fmt: skip
 

@@ -97,18 +97,6 @@ def test_a_wav_of_no_samples_is_empty(tmp_path: Path) -> None:
         Audio(tmp_path / "a.wav").array()
 
 
-def test_a_video_without_sound_is_unreadable(tmp_path: Path) -> None:
-    with av.open(str(tmp_path / "a.mp4"), "w") as out:
-        stream = out.add_stream("mpeg4", rate=5)
-        assert isinstance(stream, av.VideoStream)
-        stream.width = stream.height = 32
-        for _ in range(5):
-            out.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))
-        out.mux(stream.encode(None))
-    with pytest.raises(AudioUnreadable):
-        Audio(tmp_path / "a.mp4")
-
-
 @pytest.mark.parametrize(
     "script",
     [

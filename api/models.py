@@ -27,9 +27,15 @@ class TranscribeRequest(BaseModel):
         None, description="`translate` gives English text, whatever is spoken; `transcribe` if absent."
     )
     prompt: str | None = Field(
-        None, max_length=2000, description="Text that might have come before: sets style, spelling and names."
+        None,
+        max_length=2000,
+        description="Text that might have come before: sets style, spelling and names. Whisper heeds its last 223 tokens.",
     )
-    hotwords: str | None = Field(None, max_length=2000, description="Words that are likely to be spoken.")
+    hotwords: str | None = Field(
+        None,
+        max_length=2000,
+        description="Words that are likely to be spoken: 112 tokens, some 80 words. What is more is left out, with a warning.",
+    )
     temperature: float | None = Field(
         None, ge=0, le=1, description="Sampling temperature, this one alone; the engine's own way if absent."
     )

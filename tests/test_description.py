@@ -18,8 +18,10 @@ ROOT = Path(__file__).parent.parent
 CONFIG = """
 # Of what is refused here, a JSON schema cannot say it: an option that the engine has not, a file that is no audio.
 [[operations]]
-include-name = ["POST /transcribe", "POST /v1/audio/transcriptions", "POST /v1/audio/translations"]
-checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404", "409", "422"]
+include-name = [
+    "POST /transcribe", "POST /v1/audio/transcriptions", "POST /v1/audio/translations", "POST /asr", "POST /detect-language",
+]
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "403", "404", "409", "422"]
 
 # Options of subtitles, for a format that is none.
 [[operations]]

@@ -48,8 +48,7 @@ class AsrQuery(FileQuery):
     output: str = Field(
         "txt",
         max_length=40,
-        description="The format of the answer; any other is txt.",
-        json_schema_extra={"enum": list(BODIES)},
+        description=f"The format of the answer: {', '.join(BODIES)}. Any other is txt.",
     )
     model: str | None = Field(
         None, description="One of `GET /v1/models`, by any name; the server's default for any other, and if absent."

@@ -82,6 +82,11 @@ def test_whisperx_is_given_what_was_asked_and_nothing_stays_for_the_next_job(giv
     assert after["batch_size"] == 8
 
 
+def test_more_hotwords_than_whisperx_holds_are_cut_with_a_warning(cache: ModelCache) -> None:
+    asked = replace(WHISPERX, language="fr", hotwords="cheval, " * 240, prompt="Bonjour. " * 220)
+    assert [warning for warning in hear(cache, SHORT, asked).warnings if "112 tokens of hotwords" in warning]
+
+
 def test_timestamped_is_given_what_was_asked(given_to_timestamped: Spy) -> None:
     asked = replace(TIMESTAMPED, language="fr", prompt="Bonjour", temperature=0.2, beam_size=2, vad=True)
     seen = given_to_timestamped(asked)

@@ -23,6 +23,7 @@ from tests.hearing import events_of, hear, plain
 from worker.audio import Audio
 from worker.engines import load_engine
 from worker.engines.base import Hearing
+from worker.engines.hotwords import fitting
 from worker.model_cache import ModelCache
 
 EXACT = sorted(path.name for path in DATA.glob("exact-*"))
@@ -170,6 +171,24 @@ def test_the_library_is_given_what_was_asked(models: ModelCache, monkeypatch: py
     assert digits[0] == -1
     assert {"7", " 000", "%", " $"} <= set(texts)
     assert all(set(text) & set("0123456789%$£") for text in texts)
+
+
+@pytest.mark.parametrize("hotwords", ["Fisch, " * 280, "水" * 2000, "x" * 2000])
+def test_more_hotwords_than_the_model_holds_are_cut_with_a_warning(models: ModelCache, hotwords: str) -> None:
+    heard = hear(models, DATA / "exact-fr-5.flac", replace(WHISPER, hotwords=hotwords, prompt="Bonjour. " * 220))
+    assert [warning for warning in heard.warnings if "112 tokens of hotwords" in warning]
+    assert faults(heard) == []
+
+
+def test_hotwords_are_cut_between_words(models: ModelCache) -> None:
+    engine: Any = load_engine("faster-whisper", MODEL, models.settings, models)
+    hotwords = ", ".join(f"mountain{number}" for number in range(200))
+    kept, warnings = fitting(hotwords, engine._model)
+    assert kept is not None
+    assert hotwords.startswith(f"{kept},")
+    assert re.search(r"mountain\d+$", kept)
+    assert warnings
+    assert fitting(kept, engine._model) == (kept, ())
 
 
 def test_without_words_there_are_segments_only(models: ModelCache, truth: dict[str, Any]) -> None:

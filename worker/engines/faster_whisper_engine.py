@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -15,6 +16,7 @@ from steno.transcript.model import mean_confidence
 from worker import hardware, weights
 from worker.audio import Audio
 from worker.engines.base import Hearing, Report
+from worker.engines.hotwords import fitting
 from worker.model_cache import ModelCache
 
 _NAME: Final = "faster-whisper"
@@ -32,7 +34,8 @@ class FasterWhisper:
         self.version = version
 
     def transcribe(self, audio: Audio, options: Options, report: Report) -> Hearing:
-        asked = self._asked(options)
+        hotwords, warnings = fitting(options.hotwords, self._model)
+        asked = self._asked(replace(options, hotwords=hotwords))
         stretches = audio.stretches(_STRETCH_SECONDS)
         for offset, samples in stretches:
             segments, info = self._model.transcribe(samples, language=options.language, **asked)
@@ -40,7 +43,7 @@ class FasterWhisper:
                 probability = None if options.language else float(info.language_probability)
                 first = (_segment(heard, offset) for heard in segments)
                 rest = self._rest(stretches, info.language, asked)
-                return Hearing(info.language, probability, chain(first, rest), is_live=True)
+                return Hearing(info.language, probability, chain(first, rest), warnings, is_live=True)
             # Nobody speaks here: what the model would say of the language means nothing, so listen on.
         return Hearing(options.language, None, iter(()))
 

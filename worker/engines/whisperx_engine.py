@@ -14,6 +14,7 @@ from steno.jobs.options import Options
 from worker import hardware, weights
 from worker.audio import Audio
 from worker.engines.base import Hearing, Report
+from worker.engines.hotwords import fitting
 from worker.engines.whisperx_words import mark_estimated, segments, spread, with_margin
 from worker.model_cache import ModelCache
 
@@ -40,10 +41,11 @@ class WhisperX:
         language, probability = options.language, None
         if language is None:
             language, probability = self._detect(samples)
-        heard = self._listen(samples, language, options, report)
+        hotwords, warnings = fitting(options.hotwords, self._pipeline.model)
+        heard = self._listen(samples, language, replace(options, hotwords=hotwords), report)
         if not heard:
             return Hearing(options.language, None, iter(()))
-        told: list[str] = []
+        told = [*warnings]
         if options.word_timestamps or options.diarize:
             heard = self._timed(heard, language, options.task, samples, report, told)
         if options.diarize:

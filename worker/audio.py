@@ -4,6 +4,7 @@ PyAV carries FFmpeg's libraries, so no ffmpeg program is needed. Only containers
 a playlist or a concat script, whatever its name, is not among them and is never followed.
 """
 
+import contextlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from av.packet import Packet
 from numpy.typing import NDArray
 
 from steno.jobs.errors import AudioEmpty, AudioTooLong, AudioUnreadable
+from worker.planes import only
 
 SAMPLE_RATE: Final = 16_000
 """Samples a second, as every engine here expects."""
@@ -42,12 +44,16 @@ _FULL_SCALE: Final = 32_768.0
 class Audio:
     """A recording of at most `longest` seconds, decoded as it is asked for: in small blocks, or as one array.
 
-    `warnings` fills while decoding, with a sentence if the file broke off before its end.
+    All its channels mixed into one, or only the channel asked for, counted from 0. `warnings` fills while decoding, with a
+    sentence if the file broke off before its end.
     """
 
-    def __init__(self, path: Path, longest: float = math.inf) -> None:
+    def __init__(self, path: Path, longest: float = math.inf, channel: int | None = None) -> None:
         self._path = path
         self._longest = longest
+        self._channel = channel
+        self.channels = 1
+        """How many the recording has."""
         self.warnings: list[str] = []
         self._claim_is_exact = False
         self.duration = 0.0
@@ -79,6 +85,23 @@ class Audio:
         if self._claim_is_exact and self.duration < self.expected_duration - _SHORT_SECONDS:
             self._warn_broken()
 
+    def alone(self, channel: int) -> "Audio":
+        """The same recording, of which only this channel is heard. It is decoded anew."""
+        return Audio(self._path, self._longest, channel)
+
+    def frames(self) -> Iterator[AudioFrame]:
+        """The recording as its codec gives it, every channel at its own rate. Raises AudioTooLong once it is.
+
+        Ends where nothing more can be decoded; whether that is the end of the recording is for `blocks` to say.
+        """
+        self.duration = 0.0
+        with contextlib.suppress(FFmpegError), self._open() as container:
+            for frame in self._sound(container):
+                self.duration += frame.samples / frame.sample_rate
+                if self.duration > self._longest:
+                    raise AudioTooLong
+                yield frame
+
     def array(self) -> NDArray[np.float32]:
         """The whole recording: 4 bytes a sample, 230 MB an hour (half as much again while it is made)."""
         return np.concatenate([samples for _, samples in self.stretches(math.inf)])
@@ -104,6 +127,7 @@ class Audio:
         try:
             with self._open() as container:
                 stream = container.streams.audio[0]
+                self.channels = stream.channels
                 self._claim_is_exact = container.format.name not in _LENGTH_IS_A_GUESS
                 claimed = (container.duration or 0) / av.time_base
                 if stream.duration and stream.time_base:
@@ -117,13 +141,17 @@ class Audio:
 
     def _frames(self, container: InputContainer) -> Iterator[AudioFrame]:
         resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+        for frame in self._sound(container):
+            yield from resampler.resample(frame if self._channel is None else only(frame, self._channel))
+        yield from resampler.resample(None)
+
+    def _sound(self, container: InputContainer) -> Iterator[AudioFrame]:
         stream = container.streams.audio[0]
         stream.codec_context.thread_type = "AUTO"
         for packet in container.demux(stream):
             for frame in self._decoded(packet):
                 frame.pts = None  # broken files jump in time; what was said still follows what was said before
-                yield from resampler.resample(frame)
-        yield from resampler.resample(None)
+                yield frame
 
     def _decoded(self, packet: "Packet[AudioStream]") -> list[AudioFrame]:
         """The frames of a packet; a damaged packet is passed over with a warning, as a player would."""

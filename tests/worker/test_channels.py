@@ -208,7 +208,13 @@ def test_what_is_no_recording_or_too_long_fails_as_it_always_does(
 
 def test_a_channel_is_decoded_to_the_sample(tmp_path: Path) -> None:
     rows = together(spoken(LEFT), spoken(RIGHT, SHIFT), spoken(LEFT, 1.0), spoken(RIGHT))
-    for name, codec in (("a.wav", "pcm_s16le"), ("b.wav", "pcm_s32le"), ("c.wav", "pcm_f64le"), ("d.flac", "flac")):
+    for name, codec in (
+        ("a.wav", "pcm_s16le"),
+        ("b.wav", "pcm_s32le"),
+        ("c.wav", "pcm_f64le"),
+        ("e.wav", "pcm_s64le"),
+        ("d.flac", "flac"),
+    ):
         audio = Audio(write(tmp_path / name, rows, codec))
         assert audio.channels == 4
         for number, row in enumerate(rows):

@@ -56,6 +56,10 @@ class TranscribeRequest(BaseModel):
     suppress_numerals: bool | None = Field(
         None, description="Write numbers as words, which can be aligned, and no currency signs."
     )
+    channels: Literal["mix", "separate"] | None = Field(
+        None,
+        description="`separate` hears each channel on its own and makes it a speaker, `CHANNEL_0` and so on; `mix` if absent.",
+    )
 
 
 def _header_value(value: str) -> str:

@@ -73,7 +73,7 @@ ENGINES: dict[str, Engine] = {
             frozenset(
                 {
                     "task", "prompt", "hotwords", "beam_size", "batch_size", "diarize", "min_speakers", "max_speakers",
-                    "word_timestamps", "suppress_numerals",
+                    "word_timestamps", "suppress_numerals", "channels",
                 }
             ),
             fixed={"vad": True, "temperature": 0.0},
@@ -88,7 +88,7 @@ ENGINES: dict[str, Engine] = {
             "pip install 'steno[timestamped]'",
             "AGPL-3.0",
             WHISPER_MODELS,
-            frozenset({"task", "prompt", "temperature", "beam_size", "vad", "word_timestamps", "disfluencies"}),
+            frozenset({"task", "prompt", "temperature", "beam_size", "vad", "word_timestamps", "disfluencies", "channels"}),
             imports=("whisper_timestamped",),
         ),
         Engine(
@@ -100,7 +100,10 @@ ENGINES: dict[str, Engine] = {
             "MIT",
             WHISPER_MODELS + DISTIL_MODELS,
             frozenset(
-                {"task", "prompt", "hotwords", "temperature", "beam_size", "vad", "word_timestamps", "suppress_numerals"}
+                {
+                    "task", "prompt", "hotwords", "temperature", "beam_size", "vad", "word_timestamps", "suppress_numerals",
+                    "channels",
+                }
             ),
         ),
         Engine(
@@ -111,7 +114,7 @@ ENGINES: dict[str, Engine] = {
             "pip install steno",
             "BSD-2-Clause",
             ("en-us",),
-            frozenset({"word_timestamps"}),
+            frozenset({"word_timestamps", "channels"}),
             fixed={"vad": True},
             languages=("en",),
         ),

@@ -33,6 +33,9 @@ Disfluencies = Annotated[bool, typer.Option("--disfluencies", help="Mark hesitat
 SuppressNumerals = Annotated[
     bool, typer.Option("--suppress-numerals", help="Numbers as words, not digits.", rich_help_panel=_PANEL)
 ]
+Channels = Annotated[
+    str | None, typer.Option(help="mix, or separate: one channel, one speaker.", rich_help_panel=_PANEL)
+]
 Priority = Annotated[str | None, typer.Option(help="high, normal or low: which jobs are taken first.")]
 Labels = Annotated[
     list[str] | None, typer.Option("--label", help="For finding the job again; may be given several times.")

@@ -161,6 +161,7 @@ def transcribe(
     no_words: flags.NoWords = False,
     disfluencies: flags.Disfluencies = False,
     suppress_numerals: flags.SuppressNumerals = False,
+    channels: flags.Channels = None,
     priority: flags.Priority = None,
     labels: flags.Labels = None,
     reuse: flags.Reuse = False,
@@ -200,7 +201,7 @@ def _wanted(asked: dict[str, Any]) -> Wanted:
 _SWITCHES = ("diarize", "disfluencies", "suppress_numerals", "reuse")
 _TEXTS = (
     "engine", "language", "model", "task", "prompt", "hotwords", "temperature", "beam_size", "batch_size", "vad",
-    "min_speakers", "max_speakers", "priority",
+    "min_speakers", "max_speakers", "channels", "priority",
 )  # fmt: skip
 
 

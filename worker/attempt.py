@@ -52,6 +52,7 @@ class Attempt:
         self._heard = heard
         self.duration = 0.0
         """Of the recording, in seconds, as far as it is known."""
+        self._times = 1  # that the recording is listened to
         self._segments: list[Segment] = []
         self._deadline = 0.0
 
@@ -88,7 +89,7 @@ class Attempt:
             case "failed":
                 raise job_error(event["code"], event["message"])
             case "stage":
-                self.duration = event["duration"]
+                self.duration, self._times = event["duration"], event.get("times", self._times)
                 self._limit(self._settings.model_load_limit if event["stage"] == "loading" else 0.0)
                 self._report(event["stage"], 0.0)
             case "progress":
@@ -103,7 +104,7 @@ class Attempt:
 
     def _limit(self, extra: float) -> None:
         settings = self._settings
-        allowed = settings.time_limit_base + settings.time_limit_factor * self.duration
+        allowed = settings.time_limit_base + settings.time_limit_factor * self.duration * self._times
         self._deadline = time.monotonic() + allowed + extra
 
     def _transcript(self, request: JobRequest, done: dict[str, Any]) -> Transcript:

@@ -22,6 +22,7 @@ from av.stream import Disposition, Stream
 from numpy.typing import NDArray
 
 from steno.jobs.errors import AudioEmpty, AudioTooLong, AudioUnreadable, NoAudioTrack
+from worker.planes import only
 
 SAMPLE_RATE: Final = 16_000
 """Samples a second, as every engine here expects."""
@@ -47,13 +48,19 @@ class Audio:
     """A recording of at most `longest` seconds, decoded as it is asked for: in small blocks, or as one array. What comes after
     `until` seconds is left out.
 
-    `warnings` fills while decoding, with a sentence if the file broke off before its end.
+    All its channels mixed into one, or only the channel asked for, counted from 0. `warnings` fills while decoding, with a
+    sentence if the file broke off before its end.
     """
 
-    def __init__(self, path: Path, longest: float = math.inf, until: float = math.inf) -> None:
+    def __init__(
+        self, path: Path, longest: float = math.inf, until: float = math.inf, channel: int | None = None
+    ) -> None:
         self._path = path
         self._longest = longest
         self._until = until
+        self._channel = channel
+        self.channels = 1
+        """How many the recording has."""
         self.warnings: list[str] = []
         self._claim_is_exact = False
         self._whole = 0.0
@@ -89,6 +96,23 @@ class Audio:
         if short and (self._claim_is_exact or self._pictures_end_early()):
             self._warn_broken()
 
+    def alone(self, channel: int) -> "Audio":
+        """The same recording, of which only this channel is heard. It is decoded anew."""
+        return Audio(self._path, self._longest, channel=channel)
+
+    def frames(self) -> Iterator[AudioFrame]:
+        """The recording as its codec gives it, every channel at its own rate. Raises AudioTooLong once it is.
+
+        Ends where nothing more can be decoded; whether that is the end of the recording is for `blocks` to say.
+        """
+        self.duration = 0.0
+        with contextlib.suppress(FFmpegError), self._open() as container:
+            for frame in self._sound(container):
+                self.duration += frame.samples / frame.sample_rate
+                if self.duration > self._longest:
+                    raise AudioTooLong
+                yield frame
+
     def array(self) -> NDArray[np.float32]:
         """The whole recording: 4 bytes a sample, 230 MB an hour (half as much again while it is made)."""
         return np.concatenate([samples for _, samples in self.stretches(math.inf)])
@@ -114,6 +138,7 @@ class Audio:
         try:
             with self._open() as container:
                 stream = _track(container)
+                self.channels = stream.channels
                 whole = (container.duration or 0) / av.time_base  # as long as its longest track, be it pictures
                 own = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
                 if container.format.name not in _LENGTH_IS_A_GUESS:
@@ -134,13 +159,17 @@ class Audio:
 
     def _frames(self, container: InputContainer) -> Iterator[AudioFrame]:
         resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+        for frame in self._sound(container):
+            yield from resampler.resample(frame if self._channel is None else only(frame, self._channel))
+        yield from resampler.resample(None)
+
+    def _sound(self, container: InputContainer) -> Iterator[AudioFrame]:
         stream = _track(container)
         stream.codec_context.thread_type = "AUTO"
         for packet in container.demux(stream):
             for frame in self._decoded(packet):
                 frame.pts = None  # broken files jump in time; what was said still follows what was said before
-                yield from resampler.resample(frame)
-        yield from resampler.resample(None)
+                yield frame
 
     def _decoded(self, packet: "Packet[AudioStream]") -> list[AudioFrame]:
         """The frames of a packet; a damaged packet is passed over with a warning, as a player would."""

@@ -7,7 +7,9 @@ It ends when its standard input does, so it never outlives its worker.
 A job:     {"path", "options": {...}}      options as steno/jobs/options.py has them
 Or:        {"stand_by": engine}            import what the engine needs, and load nothing; no event answers
 Events:    {"event": "stage", "stage": "loading" | "decoding", "duration": seconds as far as known}
+           (with "times" where these are heard more than once: how often, from here on)
            {"event": "progress", "stage": "transcribing" | "aligning" | "diarizing", "share": 0 to 1, "duration": seconds}
+           (the share is of the stage; with channels=separate, of the whole, since the stages come again with each channel)
            {"event": "segment", "segment": {...}}
            {"event": "done", "language", "language_probability", "duration", "warnings", "model_version", "versions"}
            {"event": "failed", "code", "message"}       the process is ready for the next job all the same
@@ -22,7 +24,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -32,10 +34,11 @@ from steno.engines import ENGINES
 from steno.jobs.errors import EngineFailed, EngineOutOfMemory, JobError
 from steno.jobs.options import Options
 from steno.parent import die_with_parent
-from steno.transcript.model import share, tidy
-from steno.transcript.spread import with_words
+from steno.transcript.model import share
 from worker.audio import Audio
+from worker.channels import listen_apart, survey
 from worker.engines import load_engine, versions
+from worker.listening import listen_to
 from worker.model_cache import ModelCache
 
 log = logging.getLogger(__name__)
@@ -52,8 +55,9 @@ def listen(job: dict[str, Any], cache: ModelCache, emit: Emit) -> None:
     until = _LANGUAGE_SECONDS if options.language_only else math.inf
     audio = Audio(Path(job["path"]), settings.max_audio_hours * 3600, until)
 
-    def stage(name: str) -> None:
-        emit({"event": "stage", "stage": name, "duration": max(audio.duration, audio.expected_duration)})
+    def stage(name: str, **more: int) -> None:
+        length = max(audio.duration, audio.expected_duration)
+        emit({"event": "stage", "stage": name, "duration": length, **more})
 
     def report(name: str, done: float) -> None:
         emit({"event": "progress", "stage": name, "share": float(done), "duration": audio.duration})
@@ -61,19 +65,18 @@ def listen(job: dict[str, Any], cache: ModelCache, emit: Emit) -> None:
     cache.begin(partial(stage, "loading"))
     engine = load_engine(options.engine, options.model, settings, cache)
     stage("decoding")
-    heard = engine.transcribe(audio, options, report)
-    written = "en" if options.task == "translate" else heard.language
-    number, last = 0, 0.0
-    for segment in (
-        () if options.language_only else heard.segments
-    ):  # what is not asked for, some engines never listen to
-        if segment.text:
-            whole = with_words(segment, written) if options.word_timestamps else segment
-            kept = tidy(whole, id=number, after=last, duration=audio.duration)
-            number, last = number + 1, kept.end
-            emit({"event": "segment", "segment": asdict(kept)})
-            if heard.is_live:
-                report("transcribing", min(1.0, kept.end / max(audio.duration, audio.expected_duration)))
+    if options.language_only:
+        heard = replace(
+            engine.transcribe(audio, options, report), segments=iter(())
+        )  # some only listen when these are asked for
+    elif options.channels == "separate":
+        found = survey(audio)
+        stage("decoding", times=len(found.worth_hearing))
+        heard = listen_apart(engine, audio, found, options, report)
+    else:
+        heard = listen_to(engine, audio, options, report)
+    for segment in heard.segments:
+        emit({"event": "segment", "segment": asdict(segment)})
     for _ in audio.blocks() if not audio.duration else ():
         pass  # an engine that found nothing to listen to may not have read the recording to its end
     emit(

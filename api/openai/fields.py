@@ -59,6 +59,9 @@ class AudioFields(BaseModel):
     temperature: float | None = Field(
         None, ge=0, le=1, description="Sampling temperature; 0 is the engine's own way, as it is at OpenAI."
     )
+    channels: Literal["mix", "separate"] | None = Field(
+        None, description="Not OpenAI's: `separate` makes each channel a speaker; `mix` if absent."
+    )
 
     @property
     def task(self) -> str:
@@ -85,7 +88,12 @@ class AudioFields(BaseModel):
 
     def native(self) -> dict[str, Any]:
         """The same as fields of `POST /transcribe`, but for the engine and what hangs on it."""
-        return {"language": self.language, "prompt": self.prompt, "temperature": self.temperature or None}
+        return {
+            "language": self.language,
+            "prompt": self.prompt,
+            "temperature": self.temperature or None,
+            "channels": self.channels,
+        }
 
 
 class TranslationFields(AudioFields):
@@ -176,7 +184,8 @@ class Reading:
         engine, model = self._names.find(told.model)
         speakers = told.model == WITH_SPEAKERS and honoured(ENGINES[engine], "diarize", True)
         given = {**told.native(), "engine": engine, "model": model, "task": told.task}
-        given["diarize"] = speakers or told.response_format == "diarized_json"
+        if told.channels != "separate":  # where it is, the speakers are known without telling voices apart
+            given["diarize"] = speakers or told.response_format == "diarized_json"
         options, handling = _in_their_words(lambda: asked_for(settings, {k: v for k, v in given.items() if v}))
         if engine not in self._names.offered:
             raise NoWorker(f"No running worker offers the engine '{engine}'; send the request again later.")

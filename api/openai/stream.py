@@ -22,31 +22,33 @@ from api.views import job_view
 from api.waiting import give_up, unfinished
 from api.watch import Watch
 from steno.transcript import Transcript
+from steno.transcript.model import channel_of
 
 
 class Deltas:
     """Each segment once, though attempts begin anew and the transcript has them all again.
 
-    What was sent cannot be taken back: where another attempt begins, it is heard in silence up to where the last one was.
+    What was sent cannot be taken back: where another attempt begins, it is heard in silence up to where the last one was, on each
+    channel of a recording whose channels are heard each on its own.
     """
 
     def __init__(self) -> None:
         self._next = 0
-        self._until = 0.0
-        self._seam = 0.0
+        self._until: dict[str | None, float] = {}
+        self._seams: dict[str | None, float] = {}
         self._begun = False
 
     def begin_attempt(self) -> None:
-        self._next, self._seam = 0, self._until
+        self._next, self._seams = 0, dict(self._until)
 
-    def take(self, id: int, start: float, end: float, text: str) -> str | None:
+    def take(self, id: int, start: float, end: float, text: str, speaker: str | None) -> str | None:
         """The text that this segment adds to what was sent; None if it adds nothing."""
         if id < self._next:
             return None
-        self._next = id + 1
-        if not text or (start + end) / 2 < self._seam:
+        self._next, channel = id + 1, channel_of(speaker)
+        if not text or (start + end) / 2 < self._seams.get(channel, 0.0):
             return None
-        self._until = end
+        self._until[channel] = end
         delta, self._begun = f" {text}" if self._begun else text, True
         return delta
 
@@ -145,7 +147,7 @@ class TranscriptStream(Response):
                 self._deltas.begin_attempt()
                 continue
             told = json.loads(event.data)
-            if delta := self._deltas.take(told["id"], told["start"], told["end"], told["text"]):
+            if delta := self._deltas.take(told["id"], told["start"], told["end"], told["text"], told["speaker"]):
                 pieces.append(bodies.event({"type": "transcript.text.delta", "delta": delta}))
         return pieces, position
 
@@ -155,7 +157,7 @@ class TranscriptStream(Response):
             yield from _turns(transcript)
         else:
             for segment in transcript.segments:
-                if delta := self._deltas.take(segment.id, segment.start, segment.end, segment.text):
+                if delta := self._deltas.take(segment.id, segment.start, segment.end, segment.text, segment.speaker):
                     yield {"type": "transcript.text.delta", "delta": delta}
         more = {"logprobs": bodies.logprobs(transcript)} if self._told.wants_logprobs else {}
         yield {"type": "transcript.text.done", "text": transcript.text, **more, "usage": bodies.usage(transcript)}

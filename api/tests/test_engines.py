@@ -46,6 +46,7 @@ def test_the_options_told_are_those_that_are_taken(client: TestClient, make_sett
     values: dict[str, Any] = {
         "task": "translate", "prompt": "a", "hotwords": "b", "temperature": 0.4, "beam_size": 2, "batch_size": 4,
         "vad": False, "diarize": True, "word_timestamps": False, "disfluencies": True, "suppress_numerals": True,
+        "channels": "separate",
     }  # fmt: skip
     for name, engine in engines(client).items():
         for option, value in values.items():

@@ -21,6 +21,7 @@ from api.openai.stream import Deltas
 from api.tests.desk import HEARD
 from conftest import MakeSettings
 from steno.config import SettingsError, load_settings
+from steno.jobs.options import Options
 from steno.transcript import Segment, Transcript, Word
 
 BOTH_GRANULARITIES = TranscriptionFields(model="small", timestamp_granularities=["word", "segment"])
@@ -181,10 +182,39 @@ def test_bodies_are_as_openais_own_description_has_them(kind: type[BaseModel], b
 
 def test_deltas_say_each_segment_once() -> None:
     deltas = Deltas()
-    assert deltas.take(0, 0.0, 1.0, "One.") == "One."
-    assert deltas.take(0, 0.0, 1.0, "One.") is None
-    assert deltas.take(1, 1.0, 1.0, "Two.") == " Two."  # as short as can be, and yet not the same
-    assert deltas.take(2, 1.0, 2.0, "") is None
+    assert deltas.take(0, 0.0, 1.0, "One.", None) == "One."
+    assert deltas.take(0, 0.0, 1.0, "One.", None) is None
+    assert deltas.take(1, 1.0, 1.0, "Two.", "SPEAKER_00") == " Two."  # as short as can be, and yet not the same
+    assert deltas.take(2, 1.0, 2.0, "", None) is None
     deltas.begin_attempt()
-    assert deltas.take(0, 0.0, 0.9, "Won.") is None
-    assert deltas.take(1, 0.95, 1.5, "Three.") == " Three."
+    assert deltas.take(0, 0.0, 0.9, "Won.", None) is None
+    assert deltas.take(1, 0.95, 1.5, "Three.", "SPEAKER_01") == " Three."
+
+
+def test_deltas_say_once_what_is_said_on_two_channels_at_the_same_time() -> None:
+    told = [
+        (0, 0.0, 9.0, "A long story.", "CHANNEL_0"), (1, 2.0, 2.4, "Mhm.", "CHANNEL_1"), (2, 4.0, 5.0, "Really?", "CHANNEL_1"),
+        (3, 9.0, 10.0, "Yes.", "CHANNEL_0"),
+    ]  # fmt: skip
+    deltas = Deltas()
+    assert [deltas.take(*segment) for segment in told[:2]] == ["A long story.", " Mhm."]
+    deltas.begin_attempt()
+    assert [deltas.take(*segment) for segment in told] == [None, None, " Really?", " Yes."]
+
+
+def test_channels_are_speakers_without_an_engine_that_tells_voices_apart(make_settings: MakeSettings) -> None:
+    settings = make_settings(default_model="small", openai_engine="faster-whisper")
+
+    def asked(kind: type[TranscriptionFields | TranslationFields], **fields: str) -> Options:
+        form = Reading(Names(settings, frozenset({"whisperx", *BOTH})), kind).form
+        return form.asked(settings, {name: [value] for name, value in fields.items()})[0]
+
+    told = asked(TranscriptionFields, model="small", response_format="diarized_json", channels="separate")
+    assert (told.engine, told.channels, told.diarize) == ("faster-whisper", "separate", False)
+    told = asked(TranscriptionFields, model="gpt-4o-transcribe-diarize", channels="separate")
+    assert (told.engine, told.channels, told.diarize) == ("whisperx", "separate", False)
+    assert asked(TranscriptionFields, model="gpt-4o-transcribe-diarize", channels="mix").diarize
+    assert asked(TranslationFields, model="small", channels="separate").channels == "separate"
+    with pytest.raises(InvalidField) as refused:
+        asked(TranscriptionFields, model="small", channels="both")
+    assert [fault["field"] for fault in refused.value.errors or ()] == ["channels"]

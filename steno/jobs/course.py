@@ -32,10 +32,15 @@ def stages_of(options: Options) -> tuple[str, ...]:
 
 
 class Course:
-    """The course of one attempt. Told of stage and share, it gives the share of the whole, which never falls."""
+    """The course of one attempt. Told of stage and share, it gives the share of the whole, which never falls.
+
+    Where the channels of a recording are heard one after the other, the stages come again with each: there a share is already
+    that of the whole, and what the stages took says nothing of the speed of other jobs.
+    """
 
     def __init__(self, options: Options, speeds: Mapping[str, float]) -> None:
-        known = all(stage in speeds for stage in stages_of(options))
+        self._comes_again = options.channels == "separate"
+        known = all(stage in speeds for stage in stages_of(options)) and not self._comes_again
         self._weights = {stage: speeds[stage] if known else _GUESS[stage] for stage in stages_of(options)}
         self._known = known
         self._began: dict[str, float] = {}
@@ -51,6 +56,7 @@ class Course:
             order = list(self._weights)
             before = sum(self._weights[name] for name in order[: order.index(stage)])
             done = (before + self._weights[stage] * share) / (sum(self._weights.values()) or 1.0)
+            done = share if self._comes_again else done
             self.progress = max(self.progress, min(done, 1.0))
         elif stage == "writing":
             self.progress = 1.0
@@ -67,7 +73,9 @@ class Course:
         return None
 
     def took(self) -> dict[str, float]:
-        """Seconds that each stage with a share of time took, once the job is done."""
+        """Seconds that each stage with a share of time took, once the job is done; nothing where stages came again."""
+        if self._comes_again:
+            return {}
         marks = sorted(self._began.items(), key=lambda mark: mark[1])
         ends = [began for _, began in marks[1:]] + [time.monotonic()]
         spent = {stage: end - began for (stage, began), end in zip(marks, ends, strict=True)}

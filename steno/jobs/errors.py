@@ -42,6 +42,12 @@ class AudioTooLong(JobError):
     code, fault = "audio_too_long", "client"
 
 
+class TooManyChannels(JobError):
+    """The recording has more channels than can each be transcribed on its own; leave out `channels`, or send fewer."""
+
+    code, fault = "too_many_channels", "client"
+
+
 class AudioMissing(JobError):
     """The recording is no longer in storage, though nobody deleted the job; upload it again, and look at the disk."""
 
@@ -104,7 +110,7 @@ class StorageFailed(JobError):
 ERRORS: dict[str, type[JobError]] = {
     error.code: error
     for error in (
-        JobError, AudioUnreadable, NoAudioTrack, AudioEmpty, AudioTooLong, AudioMissing, EngineUnavailable,
+        JobError, AudioUnreadable, NoAudioTrack, AudioEmpty, AudioTooLong, TooManyChannels, AudioMissing, EngineUnavailable,
         ModelUnavailable, EngineFailed, EngineDied, EngineOutOfMemory, TimeLimitExceeded, WorkerDied, StorageFailed,
     )
 }  # fmt: skip

@@ -42,6 +42,7 @@ class Options:
     word_timestamps: bool = True
     disfluencies: bool = False
     suppress_numerals: bool = False
+    channels: str = "mix"
     language_only: bool = False
     """What no form asks for: listen no further than it takes to tell the language, and give no segments."""
 
@@ -97,6 +98,10 @@ def _require_sense(options: Options) -> None:
         raise OptionRefused(field, f"{field} says how many speakers to tell apart; ask for that with diarize=true.")
     if low and high and low > high:
         raise OptionRefused("min_speakers", f"min_speakers={low} is more than max_speakers={high}.")
+    if options.diarize and options.channels == "separate":
+        raise OptionRefused(
+            "diarize", "channels=separate makes a speaker of each channel already; leave out one of them."
+        )
     if is_english_only(options.model) and options.language not in (None, "en"):
         name = LANGUAGES[options.language].title()
         raise OptionRefused("language", f"Model '{options.model}' knows English only, not {name}.")

@@ -5,14 +5,16 @@ for each stretch of speech as a whole: of all ways, the one whose cues together 
 could be, if that makes the next one end at a comma.
 """
 
+import heapq
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
 from steno.transcript import breaks
 from steno.transcript.lines import Filling, laid_out
-from steno.transcript.model import DECIMALS, Transcript
+from steno.transcript.model import DECIMALS, Transcript, channel_of
 from steno.transcript.subtitle_options import SubtitleOptions
 from steno.transcript.units import Piece, Unit, columns, label, language_of, pieces_of, units_of, written
 
@@ -62,7 +64,10 @@ class Cue:
 
 @dataclass(frozen=True)
 class Subtitles:
-    """Cues in order, which do not overlap; `warnings` are sentences on what could not be kept."""
+    """Cues in the order in which they appear; only those of different channels are ever shown at once.
+
+    `warnings` are sentences on what could not be kept.
+    """
 
     cues: tuple[Cue, ...]
     warnings: tuple[str, ...] = ()
@@ -73,13 +78,33 @@ def subtitles(transcript: Transcript, options: SubtitleOptions, *, labels: bool 
     labels = labels and options.speaker_labels
     if options.cues == "segments":
         return Subtitles(tuple(_whole_segments(transcript, labels)))
-    stretches = list(_stretches(units_of(transcript, options.max_line_width), labels))
-    silences = [stretch[0].start - GAP for stretch in stretches[1:]] + [transcript.duration]
-    cues: list[Cue] = []
-    for stretch, until in zip(stretches, silences, strict=False):  # of no speech there is still an end
-        cues += _Cutter(stretch, until, options, language_of(transcript)).cues()
+    units = units_of(transcript, options.max_line_width)
+    cues = list(_readable(units, transcript.duration, options, language_of(transcript), labels))
     kept = tuple(_apart(cues, transcript.duration))
     return Subtitles(kept, tuple(_warnings(kept, options)))
+
+
+def _readable(
+    units: list[Unit], duration: float, options: SubtitleOptions, language: str | None, labels: bool
+) -> Iterator[Cue]:
+    """Cues of every stretch in the order in which they begin. One into which somebody speaks goes on behind that as a stretch
+    of its own, so that each cue follows on what it is read after, and names who speaks where that is another."""
+    waiting = [
+        (stretch[0].start, number, stretch) for number, stretch in enumerate(_stretches(units))
+    ]  # a heap already
+    told: str | None = None
+    while waiting:
+        start, number, stretch = heapq.heappop(waiting)
+        speaker, following = stretch[0].speaker, waiting[0][0] if waiting else math.inf
+        if labels and speaker and speaker != told:
+            stretch = [label(speaker, start), *stretch]
+        told = speaker
+        cutter = _Cutter(stretch, min(following - GAP, duration), options, language)
+        for first, end in cutter.cuts():
+            if stretch[first].start > following:
+                heapq.heappush(waiting, (stretch[first].start, number, stretch[first:]))
+                break
+            yield cutter.cue(first, end)
 
 
 def _whole_segments(transcript: Transcript, labels: bool) -> Iterator[Cue]:
@@ -93,17 +118,13 @@ def _whole_segments(transcript: Transcript, labels: bool) -> Iterator[Cue]:
         yield Cue(segment.start, segment.end, (line,), segment.speaker, labeled)
 
 
-def _stretches(units: list[Unit], labels: bool) -> Iterator[list[Unit]]:
-    """Units without a long pause or another speaker between them, each turn begun by the speaker's name if asked for."""
+def _stretches(units: list[Unit]) -> Iterator[list[Unit]]:
+    """Units without a long pause or another speaker between them."""
     stretch: list[Unit] = []
-    told: str | None = None
     for unit in units:
         if stretch and (unit.speaker != stretch[-1].speaker or unit.start - stretch[-1].end >= PAUSE):
             yield stretch
             stretch = []
-        if not stretch and labels and unit.speaker and unit.speaker != told:
-            stretch.append(label(unit.speaker, unit.start))
-        told = unit.speaker
         stretch.append(unit)
     if stretch:
         yield stretch
@@ -119,7 +140,8 @@ class _Cutter:
         self._breaks = [*breaks.costs(units, language), breaks.SENTENCE]
         self._limits = [unit.start - GAP for unit in units[1:]] + [until]
 
-    def cues(self) -> Iterator[Cue]:
+    def cuts(self) -> Iterator[tuple[int, int]]:
+        """The first unit of each cue, and the one behind its last."""
         count = len(self._units)
         least, cut_at = [0.0] + [float("inf")] * count, [0] * (count + 1)
         for first in range(count):
@@ -130,7 +152,7 @@ class _Cutter:
         while cuts[-1] > 0:
             cuts.append(cut_at[cuts[-1]])
         for end, first in reversed(list(pairwise(cuts))):
-            yield self._cue(first, end)
+            yield first, end
 
     def _from(self, first: int) -> Iterator[tuple[int, float]]:
         """Each place where a cue that begins here may end, and what such a cue costs."""
@@ -166,7 +188,8 @@ class _Cutter:
         readable = start + max(SHORTEST, width / self._options.max_characters_per_second)
         return min(max(spoken, min(readable, self._limits[end - 1])), start + LONGEST)
 
-    def _cue(self, first: int, end: int) -> Cue:
+    def cue(self, first: int, end: int) -> Cue:
+        """These units as a cue."""
         units, options = self._units[first:end], self._options
         lines = laid_out(units, options.max_line_width, options.max_lines, self._language)
         width = sum(unit.space + unit.width for unit in units) - units[0].space
@@ -175,16 +198,26 @@ class _Cutter:
         return Cue(units[0].start, until, pieces, units[0].speaker, units[0].is_label)
 
 
-def _apart(cues: list[Cue], duration: float) -> Iterator[Cue]:
-    """The cues with times to the millisecond, each shown for one at least: engines give words that last no time at all."""
-    starts = [round(cue.start, DECIMALS) for cue in cues] + [duration]
-    for number in range(1, len(cues)):
-        starts[number] = max(starts[number], starts[number - 1] + _TICK)
-    for number in reversed(range(len(cues))):
-        starts[number] = round(min(starts[number], starts[number + 1] - _TICK), DECIMALS)
-    for cue, start, then in zip(cues, starts, starts[1:], strict=False):
+def _apart(cues: list[Cue], duration: float) -> list[Cue]:
+    """The cues in their order with times to the millisecond, none shown before the one before it of its channel has gone.
+
+    Each is shown for a millisecond at least: engines give words that last no time at all.
+    """
+    starts = [round(cue.start, DECIMALS) for cue in cues]
+    channels = [channel_of(cue.speaker) for cue in cues]
+    before: dict[str | None, float] = {}
+    for number, channel in enumerate(channels):
+        free = before.get(channel, -_TICK) + _TICK
+        before[channel] = starts[number] = max(starts[number], free, starts[number - 1] if number else 0.0)
+    after: dict[str | None, float] = {}
+    kept: list[Cue] = []
+    for cue, start, channel in zip(reversed(cues), reversed(starts), reversed(channels), strict=True):
+        then = after.get(channel, duration)
+        start = round(min(start, then - _TICK, kept[-1].start if kept else duration), DECIMALS)
         end = min(max(round(cue.end, DECIMALS), start + _TICK), then)
-        yield Cue(start, round(end, DECIMALS), cue.lines, cue.speaker, cue.labeled)
+        kept.append(replace(cue, start=start, end=round(end, DECIMALS)))
+        after[channel] = start
+    return kept[::-1]
 
 
 def _warnings(cues: tuple[Cue, ...], options: SubtitleOptions) -> Iterator[str]:

@@ -1,10 +1,26 @@
-"""Transcript, segment, word: seconds as float with 3 decimals, confidences from 0 to 1, everything in order of time."""
+"""Transcript, segment, word: seconds as float with 3 decimals, confidences from 0 to 1, everything in order of time.
 
-from collections.abc import Iterable
+Segments are ordered by their start and none begins before the one before it has ended, but where channels were heard each on
+its own: there people may speak at the same time, so only the segments of one channel (its name is their `speaker`) are apart.
+"""
+
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 DECIMALS = 3
+
+_CHANNEL: Final = "CHANNEL_"
+
+
+def channel_name(number: int) -> str:
+    """The speaker of what is heard on a channel, counted from 0."""
+    return f"{_CHANNEL}{number}"
+
+
+def channel_of(speaker: str | None) -> str | None:
+    """The channel that a speaker is; None for everybody else. What is of one channel, or of none, does not overlap in time."""
+    return speaker if speaker and speaker.startswith(_CHANNEL) else None
 
 
 @dataclass(frozen=True)
@@ -25,7 +41,10 @@ class Word:
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of speech; `text` reads like its words, joined the way the language writes them."""
+    """A stretch of speech; `text` reads like its words, joined the way the language writes them.
+
+    `speaker` is a name like SPEAKER_00 where voices were told apart, like CHANNEL_0 where channels were.
+    """
 
     id: int
     start: float
@@ -110,28 +129,38 @@ def share(value: float | None) -> float | None:
 
 def faults(transcript: Transcript) -> list[str]:
     """What is wrong with a transcript, in sentences; empty for one that keeps every promise made above."""
-    found, last = [], 0.0
+    found, begun = [], 0.0
+    ends: dict[str | None, float] = {}
     for position, segment in enumerate(transcript.segments):
-        place = f"segment {position}"
+        place, channel = f"segment {position}", channel_of(segment.speaker)
+        last = ends.get(channel, 0.0)
         if segment.id != position:
             found.append(f"{place} has id {segment.id}")
-        if not last <= segment.start <= segment.end <= transcript.duration:
-            found.append(f"{place} lies at {segment.start}-{segment.end}, after {last} of {transcript.duration}")
-        if segment.words and _bare(segment.text) != _bare("".join(word.text for word in segment.words)):
-            found.append(f"{place} reads unlike its words")
-        for word in segment.words:
-            if not last <= word.start <= word.end <= segment.end:
-                found.append(f"{place}: '{word.text}' lies at {word.start}-{word.end}, after {last}")
-            if not word.text or word.text != word.text.strip():
-                found.append(f"{place} has a word of space: '{word.text}'")
-            last = word.end
+        if not max(last, begun) <= segment.start <= segment.end <= transcript.duration:
+            found.append(
+                f"{place} lies at {segment.start}-{segment.end}, after {max(last, begun)} of {transcript.duration}"
+            )
+        found += _faults_of_words(segment, place, last)
         for confidence in (segment.confidence, *(word.confidence for word in segment.words)):
             if confidence is not None and not 0 <= confidence <= 1:
                 found.append(f"{place} has confidence {confidence}")
-        last = max(last, segment.end)
+        begun, ends[channel] = segment.start, max(last, segment.end)
     if transcript.text != joined(transcript.segments):
         found.append("the text differs from its segments")
     return found
+
+
+def _faults_of_words(segment: Segment, place: str, last: float) -> Iterator[str]:
+    if segment.words and _bare(segment.text) != _bare("".join(word.text for word in segment.words)):
+        yield f"{place} reads unlike its words"
+    for word in segment.words:
+        if not last <= word.start <= word.end <= segment.end:
+            yield f"{place}: '{word.text}' lies at {word.start}-{word.end}, after {last}"
+        if not word.text or word.text != word.text.strip():
+            yield f"{place} has a word of space: '{word.text}'"
+        if channel_of(word.speaker) != channel_of(segment.speaker):
+            yield f"{place}: '{word.text}' is of {word.speaker}, not of {segment.speaker}"
+        last = word.end
 
 
 def _bare(text: str) -> str:

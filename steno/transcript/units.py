@@ -91,6 +91,11 @@ def units_of(transcript: Transcript, widest: int) -> list[Unit]:
     return units
 
 
+def units_in(segment: Segment) -> list[Unit]:
+    """The words of one segment, those together that must not be parted."""
+    return [_unit(group, None) for group in _glued(pieces_of(segment, None))]
+
+
 def pieces_of(segment: Segment, language: str | None) -> Iterator[Piece]:
     """The words of a segment as they are written; without words, its text's, with times by their share of characters."""
     words = [word for word in with_words(segment, language).words if word.text.split()]
@@ -165,7 +170,8 @@ def _belong_together(before: Piece, after: Piece) -> bool:
 def _unit(group: list[Piece], before: Unit | None) -> Unit:
     """`before` is the end of the segment before, where this is the beginning of one."""
     first = group[0]
-    if before and is_unspaced(before.text[-1]) and is_unspaced(first.text[0]):
+    told_on = before is not None and before.speaker == first.speaker
+    if before and told_on and is_unspaced(before.text[-1]) and is_unspaced(first.text[0]):
         first = replace(first, spaced=False)
     text = written(group)
     return Unit((first, *group[1:]), text, columns(text))

@@ -8,12 +8,13 @@ from itertools import pairwise
 import av
 import pytest
 from av.subtitles.subtitle import AssSubtitle
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from steno.transcript import Segment, Transcript, Word
 from steno.transcript.cues import Subtitles, subtitles
-from steno.transcript.model import tidy
+from steno.transcript.merge import merged
+from steno.transcript.model import channel_name, tidy
 from steno.transcript.subtitle_options import SubtitleOptions
 from steno.transcript.units import columns, written
 from steno.transcript.writers import WRITERS
@@ -78,6 +79,35 @@ def test_names_change_neither_words_nor_order(transcript: Transcript, options: S
     _in_order(told, transcript.duration)
 
 
+@st.composite
+def conversations(draw: st.DrawFn) -> Transcript:
+    """Two or three channels on which people talk at the same time."""
+    channels = [draw(transcripts()) for _ in range(draw(st.integers(2, 3)))]
+    segments = merged({channel_name(number): channel.segments for number, channel in enumerate(channels)})
+    return made(*segments, language=None, duration=max(channel.duration for channel in channels))
+
+
+few = settings(max_examples=40)
+
+
+@few
+@given(conversations(), OPTIONS)
+def test_people_who_talk_at_once_are_each_shown_in_order_and_named(
+    transcript: Transcript, options: SubtitleOptions
+) -> None:
+    told = subtitles(transcript, options, labels=True)
+    for name in {segment.speaker for segment in transcript.segments}:
+        own = Subtitles(tuple(cue for cue in told.cues if cue.speaker == name))
+        _in_order(own, transcript.duration)
+        pieces = [[piece for line in cue.lines for piece in line][cue.labeled :] for cue in own.cues]
+        said = "".join(segment.text for segment in transcript.segments if segment.speaker == name)
+        assert bare("".join(written(each) for each in pieces)) == bare(said)
+    assert all(len(cue.lines) <= options.max_lines for cue in told.cues)
+    assert [cue.start for cue in told.cues] == sorted(cue.start for cue in told.cues)
+    for before, cue in pairwise(told.cues):
+        assert cue.labeled or cue.speaker == before.speaker
+
+
 def _in_order(told: Subtitles, duration: float) -> None:
     for cue in told.cues:
         assert 0.0 <= cue.start < cue.end <= duration
@@ -90,20 +120,39 @@ def _is_one_word(line: str) -> bool:
     return re.fullmatch("[a-zéß]*|.", re.sub("[ ャー。、…,.?!-]", "", line)) is not None
 
 
-@pytest.mark.parametrize(("format", "known_as"), [("srt", "srt"), ("vtt", "webvtt")])
+READ_AS = pytest.mark.parametrize(("format", "known_as"), [("srt", "srt"), ("vtt", "webvtt")])
+
+
+@READ_AS
 @pytest.mark.parametrize("highlighted", [False, True])
 @given(transcript=transcripts(), options=OPTIONS)
 def test_ffmpeg_reads_every_cue(
     format: str, known_as: str, highlighted: bool, transcript: Transcript, options: SubtitleOptions
 ) -> None:
-    options = replace(options, highlight_words=highlighted)
+    _is_read(format, known_as, transcript, replace(options, highlight_words=highlighted))
+
+
+@few
+@READ_AS
+@pytest.mark.parametrize("highlighted", [False, True])
+@given(transcript=conversations(), options=OPTIONS)
+def test_ffmpeg_reads_every_cue_of_people_who_talk_at_once(
+    format: str, known_as: str, highlighted: bool, transcript: Transcript, options: SubtitleOptions
+) -> None:
+    _is_read(format, known_as, transcript, replace(options, highlight_words=highlighted))
+
+
+def _is_read(format: str, known_as: str, transcript: Transcript, options: SubtitleOptions) -> None:
     text = WRITERS[format].write(transcript, options)
+    blocks = re.findall(r"^(.* --> .*)\n((?:.+\n)+)", text, re.MULTILINE)
+    assume(len(set(blocks)) == len(blocks))  # FFmpeg shows once what two say in the same words at the same time
     shown = read_by_ffmpeg(text, known_as)
     spans = re.findall(r"^(\S+) --> (\S+)$", text, re.MULTILINE)
     assert [(start, end) for start, end, _ in shown] == [
         (milliseconds(start), milliseconds(end)) for start, end in spans
     ]
-    if not highlighted:
+    assert spans == sorted(spans, key=lambda span: milliseconds(span[0]))
+    if not options.highlight_words:
         cues = subtitles(transcript, options, labels=format == "srt").cues
         assert [said for _, _, said in shown] == [cue.text for cue in cues]
 

@@ -6,6 +6,7 @@ import pytest
 
 from steno.transcript import Segment, Transcript, Word
 from steno.transcript.cues import GAP, LONGEST, PAUSE, SHORTEST, Cue, subtitles
+from steno.transcript.merge import merged
 from steno.transcript.subtitle_options import SubtitleOptions
 from steno.transcript.units import columns
 from tests.speech import CHINESE, ENGLISH, TEXTS, bare, made, read, said
@@ -184,3 +185,19 @@ def test_a_translation_is_broken_as_english() -> None:
     segment = Segment(0, 0.0, 4.0, text)
     transcript = Transcript(text, "ja", None, 5.0, "whisperx", "small", (segment,), task="translate")
     assert texts(transcript) == ["He sat down and he wept\nbecause nobody came."]
+
+
+def test_a_word_thrown_in_is_shown_beside_the_sentence_it_falls_into() -> None:
+    tells = said(
+        "So we drove on and on along the coast until there was nothing before us but the sea and the evening sky.",
+        *(number * 0.4 for number in range(23)),
+    )
+    words = made(*merged({"CHANNEL_0": [tells], "CHANNEL_1": [said("Mhm.", 2.6, 3.0)]}), duration=12.0)
+    told = subtitles(words, SubtitleOptions(), labels=True)
+    assert [(cue.start, cue.end, cue.text) for cue in told.cues] == [
+        (0.0, 6.0, "CHANNEL_0: So we drove on and on along the\ncoast until there was nothing before us"),
+        (2.6, 3.482, "CHANNEL_1: Mhm."),
+        (6.0, 8.8, "CHANNEL_0: but the sea\nand the evening sky."),
+    ]
+    whole = subtitles(words, SubtitleOptions(cues="segments")).cues
+    assert [(cue.start, cue.end, cue.speaker) for cue in whole] == [(0.0, 8.8, "CHANNEL_0"), (2.6, 3.0, "CHANNEL_1")]

@@ -62,6 +62,7 @@ def test_what_an_engine_cannot_honour_is_refused(
         ({"diarize": True, "min_speakers": 3, "max_speakers": 2}, "min_speakers"),
         ({"max_speakers": 2}, "max_speakers"),
         ({"diarize": False, "min_speakers": 2}, "min_speakers"),
+        ({"diarize": True, "channels": "separate"}, "diarize"),
     ],
 )
 def test_what_no_engine_could_do_is_refused(make_settings: MakeSettings, asked: dict[str, Any], field: str) -> None:
@@ -77,10 +78,17 @@ def test_an_option_at_the_value_that_an_engine_works_at_anyway_is_taken(make_set
     assert resolve(settings, "pocketsphinx", language="English", vad=True, task="transcribe", diarize=False)
 
 
+def test_the_channels_can_be_told_apart_by_every_engine(make_settings: MakeSettings) -> None:
+    settings = make_settings(default_model="small")
+    for engine in ENGINES:
+        assert resolve(settings, engine).channels == "mix"
+        assert resolve(settings, engine, channels="separate").channels == "separate"
+
+
 def test_every_option_survives_being_written_down(make_settings: MakeSettings) -> None:
     made = resolve(
         make_settings(default_model="small"), "whisperx", "de", "large-v3", task="translate", prompt="grün", hotwords="a, b",
-        beam_size=3, batch_size=4, diarize=True, min_speakers=1, max_speakers=2, suppress_numerals=True,
+        beam_size=3, batch_size=4, diarize=True, min_speakers=1, max_speakers=2, suppress_numerals=True, channels="mix",
     )  # fmt: skip
     assert Options.from_dict(json.loads(json.dumps(made.to_dict()))) == made
 
@@ -88,7 +96,7 @@ def test_every_option_survives_being_written_down(make_settings: MakeSettings) -
 def test_a_request_of_before_there_were_options_can_still_be_read() -> None:
     old = {"engine": "pocketsphinx", "model": "en-us", "language": "en"}
     rest = {"job_id": "a", "filename": "a.wav", "audio": "audio.wav", "size": 1, "created_at": "2026-11-22T00:00:00Z"}
-    assert JobRequest.from_dict({**old, **rest}).options == Options("pocketsphinx", "en-us", "en")
+    assert JobRequest.from_dict({**old, **rest}).options == Options("pocketsphinx", "en-us", "en", channels="mix")
 
 
 def test_a_server_that_knows_its_workers_names_the_install_command(make_settings: MakeSettings) -> None:

@@ -42,6 +42,10 @@ def test_whatever_times_an_engine_gives_the_transcript_keeps_its_promises(
         (transcript(Segment(0, 2, 1, "a")), "lies at"),
         (transcript(Segment(0, 0, 61, "a")), "lies at"),
         (transcript(Segment(0, 0, 2, "a"), Segment(1, 1, 3, "b")), "lies at"),
+        (transcript(Segment(0, 0, 2, "a", None, "A"), Segment(1, 1, 3, "b", None, "B")), "lies at"),
+        (transcript(*(Segment(n, n, n + 2, "a", None, "CHANNEL_0") for n in range(2))), "lies at"),
+        (transcript(*(Segment(n, 1 - n, 2, "a", None, f"CHANNEL_{n}") for n in range(2))), "lies at"),
+        (transcript(Segment(0, 0, 2, "a", None, "CHANNEL_0", (Word("a", 0, 2, None, "CHANNEL_1"),))), "'a' is of"),
         (transcript(Segment(0, 0, 2, "a b", words=(Word("a", 0, 1),))), "unlike"),
         (transcript(Segment(0, 0, 2, "a b", words=(Word("a", 0, 1.5), Word("b", 1, 2)))), "'b' lies at"),
         (transcript(Segment(0, 0, 1, "a"), text="b"), "text differs"),
@@ -49,6 +53,17 @@ def test_whatever_times_an_engine_gives_the_transcript_keeps_its_promises(
 )
 def test_the_validator_finds_what_is_wrong(broken: Transcript, said: str) -> None:
     assert any(said in fault for fault in faults(broken))
+
+
+def test_who_is_on_another_channel_may_speak_at_the_same_time() -> None:
+    words = tuple(Word(text, start, end, None, "CHANNEL_1") for text, start, end in (("b", 1.0, 1.5), ("c", 1.5, 3.0)))
+    at_once = transcript(
+        Segment(0, 0.0, 2.0, "a", None, "CHANNEL_0"),
+        Segment(1, 1.0, 3.0, "b c", None, "CHANNEL_1", words),
+        Segment(2, 2.0, 2.5, "d", None, "CHANNEL_0"),
+    )
+    assert faults(at_once) == []
+    assert Transcript.from_dict(json.loads(json.dumps(at_once.to_dict()))) == at_once
 
 
 SPOKEN = transcript(

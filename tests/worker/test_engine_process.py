@@ -128,6 +128,17 @@ def test_the_time_limit_grows_with_the_recording(attempt: Callable[..., Attempt]
         assert made._deadline - time.monotonic() == pytest.approx(allowed, abs=1)
 
 
+def test_it_grows_with_every_channel_that_is_heard_even_if_a_model_must_be_loaded_meanwhile(
+    attempt: Callable[..., Attempt],
+) -> None:
+    made = attempt(time_limit_base=10, time_limit_factor=2, model_load_limit=100)
+    made._follow({"event": "stage", "stage": "decoding", "duration": 60.0, "times": 3})
+    made._follow({"event": "stage", "stage": "loading", "duration": 60.0})
+    assert made._deadline - time.monotonic() == pytest.approx(10 + 2 * 60 * 3 + 100, abs=1)
+    made._follow({"event": "progress", "stage": "aligning", "share": 0.5, "duration": 90.0})
+    assert made._deadline - time.monotonic() == pytest.approx(10 + 2 * 90 * 3, abs=1)
+
+
 def give_back() -> None:
     raise GivenBack
 

@@ -1,6 +1,6 @@
 """srt (SubRip) and vtt (W3C WebVTT), in readable cues or one a segment: see `steno.transcript.cues`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from steno.transcript.cues import Cue, subtitles
 from steno.transcript.model import Transcript
@@ -15,7 +15,7 @@ _Shown = tuple[float, float, str]
 def write_srt(transcript: Transcript, options: SubtitleOptions) -> Written:
     """Numbered cues with a comma before the milliseconds. The first cue of a speaker's turn begins with the name."""
     made = subtitles(transcript, options, labels=True)
-    shown = (each for cue in made.cues for each in _shown(cue, options, _plain))
+    shown = _in_order(each for cue in made.cues for each in _shown(cue, options, _plain))
     cues = (f"{number}\n{_span(start, end, ',')}\n{text}\n" for number, (start, end, text) in enumerate(shown, start=1))
     return "\n".join(cues), made.warnings
 
@@ -23,11 +23,12 @@ def write_srt(transcript: Transcript, options: SubtitleOptions) -> Written:
 def write_vtt(transcript: Transcript, options: SubtitleOptions) -> Written:
     """Cues below the WEBVTT line; &, < and > escaped, as WebVTT's cue text asks. A speaker is the voice (`<v NAME>`) of a cue."""
     made = subtitles(transcript, options)
-    cues = (
-        f"{_span(start, end, '.')}\n{_voice(cue, options)}{text}\n"
+    shown = _in_order(
+        (start, end, f"{_voice(cue, options)}{text}")
         for cue in made.cues
         for start, end, text in _shown(cue, options, _escaped)
     )
+    cues = (f"{_span(start, end, '.')}\n{text}\n" for start, end, text in shown)
     return "\n".join(["WEBVTT\n", *cues]), made.warnings
 
 
@@ -37,6 +38,11 @@ def clock(seconds: float, mark: str) -> str:
     hours, rest = divmod(milliseconds, 3_600_000)
     minutes, rest = divmod(rest, 60_000)
     return f"{hours:02d}:{minutes:02d}:{rest // 1000:02d}{mark}{rest % 1000:03d}"
+
+
+def _in_order(shown: Iterable[_Shown]) -> list[_Shown]:
+    """By the moment of being shown, as both formats ask: cues of two channels at once come word by word where highlighted."""
+    return sorted(shown, key=lambda each: each[0])
 
 
 def _shown(cue: Cue, options: SubtitleOptions, write: Callable[[str], str]) -> Iterator[_Shown]:

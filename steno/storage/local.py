@@ -201,9 +201,14 @@ class LocalStorage:
         folder = self._folder(job_id)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             (folder / "request.json").unlink()
-        shutil.rmtree(folder, ignore_errors=True)
-        if folder.exists():  # somebody wrote into it meanwhile; or it cannot be removed, which must be said
-            shutil.rmtree(folder)
+        doomed = self._folder(
+            str(uuid.uuid4())
+        )  # should this process die now, the janitor takes it for a broken upload
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(
+                doomed
+            )  # whoever is just writing into it finds it gone, instead of keeping it from being removed
+            shutil.rmtree(doomed)
 
     def names(self, job_id: str) -> list[str]:
         try:

@@ -1,4 +1,6 @@
+import contextlib
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,26 @@ def test_a_full_disk_is_said_as_such(storage: LocalStorage) -> None:
         upload.write(views(b"x"))
     upload.discard()
     assert list(storage.job_ids()) == []
+
+
+def test_a_job_is_deleted_though_somebody_writes_into_it(storage: LocalStorage) -> None:
+    """As a worker does that finishes the job in this moment."""
+    for number in range(100):
+        job_id, begun = f"job{number}", threading.Event()
+        storage.create(job_id, "audio.wav").commit()
+
+        def write(job_id: str = job_id, begun: threading.Event = begun) -> None:
+            with contextlib.suppress(FileNotFoundError):
+                while True:
+                    storage.put(job_id, "transcript.json", {"text": "Tea?"})
+                    begun.set()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        begun.wait()
+        storage.delete(job_id)
+        writer.join()
+    assert list(storage.root.iterdir()) == []
 
 
 def test_deleting_takes_every_byte(storage: LocalStorage) -> None:

@@ -191,6 +191,27 @@ def test_hotwords_are_cut_between_words(models: ModelCache) -> None:
     assert fitting(kept, engine._model) == (kept, ())
 
 
+def test_a_word_that_goes_on_in_the_next_segment_is_told_once(
+    models: ModelCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen with a temperature of 0.7: the library cuts the text between two tokens of a word, and the words after it."""
+    from faster_whisper.transcribe import Segment as Heard
+    from faster_whisper.transcribe import Word as HeardWord
+
+    engine: Any = load_engine("faster-whisper", MODEL, models.settings, models)
+    original = engine._model.transcribe
+
+    def heard(id: int, start: float, text: str, *words: str) -> Heard:
+        timed = [HeardWord(start + n / 10, start + (n + 1) / 10, word, 0.9) for n, word in enumerate(words)]
+        return Heard(id, 0, start, start + 1, text, [], -0.1, 1.0, 0.0, timed, 0.7)
+
+    cut = [heard(0, 0.0, " Morgen green", " Morgen", " greenish"), heard(1, 1.0, "ish grand.", " grand.")]
+    monkeypatch.setattr(engine._model, "transcribe", lambda *asked, **more: (iter(cut), original(*asked, **more)[1]))
+    made = hear(models, DATA / "exact-fr-5.flac", WHISPER)
+    assert [segment.text for segment in made.segments] == ["Morgen greenish", "grand."]
+    assert faults(made) == []
+
+
 def test_without_words_there_are_segments_only(models: ModelCache, truth: dict[str, Any]) -> None:
     for options, path in ((WHISPER, DATA / "exact-fr-5.flac"), (SPHINX, HUMAN)):
         heard = hear(models, path, replace(options, word_timestamps=False))

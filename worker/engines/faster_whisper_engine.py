@@ -104,14 +104,16 @@ def _loaded(model: str, settings: Settings, path: Path) -> tuple[Any, str]:
 
 
 def _segment(heard: Any, offset: float) -> Segment:
-    """A segment of the library's, moved to where its stretch begins."""
+    """A segment of the library's, moved to where its stretch begins.
+
+    Its text is that of its words: a word of which another segment begins with the rest, the library gives to the first one alone.
+    """
     words = tuple(_words(heard.words or (), offset))
     confidence = mean_confidence(words)
     if confidence is None:
         confidence = math.exp(heard.avg_logprob)
-    return Segment(
-        0, offset + float(heard.start), offset + float(heard.end), heard.text.strip(), confidence, None, words
-    )
+    text = "".join(word.word for word in heard.words) if words else heard.text
+    return Segment(0, offset + float(heard.start), offset + float(heard.end), text.strip(), confidence, None, words)
 
 
 def _words(heard: Any, offset: float) -> Iterator[Word]:

@@ -87,6 +87,68 @@ class KeyReused(ApiError):
     status, code = 422, "idempotency_key_reused"
 
 
+class BadTusHeader(ApiError):
+    """A header of the tus protocol is missing or wrong."""
+
+    status, code = 400, "bad_tus_header"
+
+
+class FinalUpload(ApiError):
+    """The upload was made of others, so nothing can be added to it."""
+
+    status, code = 403, "final_upload"
+
+
+class UploadNotFound(ApiError):
+    """There is no such upload: the URL is wrong, or it was deleted or refused; create another."""
+
+    status, code = 404, "upload_not_found"
+
+
+class OffsetMismatch(ApiError):
+    """Upload-Offset is not where the upload is; ask for that with HEAD and go on from there."""
+
+    status, code = 409, "offset_mismatch"
+
+
+class UploadExpired(ApiError):
+    """The upload was left unfinished for too long; create another."""
+
+    status, code = 410, "upload_expired"
+
+
+class UnknownTusVersion(ApiError):
+    """The header Tus-Resumable must name the version of the protocol that is spoken here, 1.0.0."""
+
+    status, code = 412, "unknown_tus_version"
+    headers = {"Tus-Version": "1.0.0"}  # noqa: RUF012 - a constant of the class, as in its base
+
+
+class UploadTooLarge(ApiError):
+    """The upload would be larger than this server accepts, or than its Upload-Length."""
+
+    status, code = 413, "upload_too_large"
+
+
+class NotOffsetStream(ApiError):
+    """Bytes of an upload come with the Content-Type application/offset+octet-stream."""
+
+    status, code = 415, "not_offset_stream"
+
+
+class UploadLocked(ApiError):
+    """Another request is at work on the upload; ask with HEAD in some seconds where it is."""
+
+    status, code = 423, "upload_locked"
+    headers = {"Retry-After": "2"}  # noqa: RUF012 - a constant of the class, as in its base
+
+
+class ChecksumMismatch(ApiError):
+    """The bytes are not those of which the client took the checksum; none of them was kept, so send them again."""
+
+    status, code = 460, "checksum_mismatch"
+
+
 class JobNotFound(ApiError):
     """There is no such job: the id is wrong, or the job was deleted when its retention ended."""
 
@@ -195,9 +257,10 @@ class StillAtWork(ApiError):
 
 API_ERRORS: tuple[type[ApiError], ...] = (
     UnsupportedFormat, NotAudio, FileTooLarge, EmptyFile, MalformedUpload, BadIdempotencyKey, UploadTooSlow, InvalidField,
-    KeyReused, RequestInProgress, JobNotFound, FormatNotFound, NotAcceptable, NotFinished, JobFailed, JobCanceled,
-    MoveRefused, NoCallback, NothingToDeliver, DeliveryUnderWay, ModelNotFound, QueueUnavailable, QueueFull, NoWorker,
-    ServerStops, StillAtWork, OutOfSpace,
+    KeyReused, RequestInProgress, BadTusHeader, FinalUpload, UploadNotFound, OffsetMismatch, UploadExpired,
+    UnknownTusVersion, UploadTooLarge, NotOffsetStream, UploadLocked, ChecksumMismatch, JobNotFound, FormatNotFound,
+    NotAcceptable, NotFinished, JobFailed, JobCanceled, MoveRefused, NoCallback, NothingToDeliver, DeliveryUnderWay,
+    ModelNotFound, QueueUnavailable, QueueFull, NoWorker, ServerStops, StillAtWork, OutOfSpace,
 )  # fmt: skip
 
 
@@ -225,12 +288,17 @@ def wrong_field(name: str, message: str) -> InvalidField:
 def problem_of(error: ApiError) -> Problem:
     """What is told of it."""
     return Problem(
-        title=HTTPStatus(error.status).phrase,
+        title=phrase_of(error.status),
         status=error.status,
         detail=str(error),
         code=error.code,
         errors=error.errors,
     )
+
+
+def phrase_of(status: int) -> str:
+    """The name of an HTTP status; 460 is the tus protocol's own."""
+    return "Checksum Mismatch" if status == ChecksumMismatch.status else HTTPStatus(status).phrase
 
 
 def write_problem(problem: Problem, headers: Mapping[str, str]) -> Response:
@@ -286,5 +354,5 @@ def install_error_handlers(app: FastAPI, shapes: Mapping[str, Shape]) -> None:
 
 
 def _of_status(status: int, detail: str) -> Problem:
-    phrase = HTTPStatus(status).phrase
+    phrase = phrase_of(status)
     return Problem(title=phrase, status=status, detail=detail, code=phrase.lower().replace(" ", "_"))

@@ -6,8 +6,9 @@ One write, no spool, no copy: while a thread writes one batch of chunks, the eve
 import asyncio
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import filetype
 from fastapi import Request
@@ -22,10 +23,12 @@ from steno.storage import Storage, Upload
 _BATCH_BYTES: Final = 1 << 19
 _BATCH_CHUNKS: Final = 1024
 """A client may send byte by byte, and each chunk costs memory of its own beside its bytes."""
-_SNIFFED_BYTES: Final = 8192
+SNIFFED_BYTES: Final = 8192
+"""How much of a recording's beginning tells whether it is one."""
 _FORM_BYTES: Final = 1 << 20
 """Room that fields and boundaries may take in a request beside its file."""
-_LONGEST_NAME: Final = 255
+LONGEST_NAME: Final = 255
+"""Characters of a file's name that are kept, for display."""
 
 
 def refuse_early(request: Request, settings: Settings, storage: Storage) -> None:
@@ -34,22 +37,43 @@ def refuse_early(request: Request, settings: Settings, storage: Storage) -> None
     announced = int(length) if length.isascii() and length.isdigit() else 0
     if announced > settings.max_file_size + _FORM_BYTES:
         raise _too_large(settings.max_file_size)
+    require_room(settings, storage, announced)
+
+
+def require_room(settings: Settings, storage: Storage, size: int) -> None:
+    """Raises OutOfSpace where so many bytes would not leave the floor of free space."""
     free = storage.free_bytes()
-    if free is not None and free < max(announced, _FORM_BYTES) + settings.min_free_bytes:
+    if free is not None and free < max(size, _FORM_BYTES) + settings.min_free_bytes:
         raise OutOfSpace
 
 
-class Writer:
-    """Hands batches of chunks to storage in a thread, one batch at a time, while the next one gathers."""
+def sniff(head: bytes) -> None:
+    """Look at the first bytes of a recording, some thousands or all. Raises EmptyFile, NotAudio."""
+    if not head:
+        raise EmptyFile
+    kind = filetype.guess(head)
+    if kind is not None and not kind.mime.startswith(("audio/", "video/")):
+        raise NotAudio(f"The file's content is {kind.mime}, not audio, whatever its name says.")
 
-    def __init__(self, upload: Upload, largest: int) -> None:
-        self._upload = upload
+
+class Sink(Protocol):
+    """Where a writer's batches go: an Upload, or what stands before one."""
+
+    def write(self, buffers: Sequence[memoryview]) -> None: ...
+
+
+class Writer:
+    """Hands batches of chunks to a sink in a thread, one batch at a time, while the next one gathers."""
+
+    def __init__(self, sink: Sink, largest: int, head: bytes | None = b"") -> None:
+        """`largest` is for all that is taken here. `head` begins the recording, if it came before; None: look at no bytes."""
+        self._sink = sink
         self._largest = largest
         self._batch: list[memoryview] = []
         self._batched = 0
         self._writing: asyncio.Task[None] | None = None
-        self._head = bytearray()
-        self._sniffed = False
+        self._head = bytearray(head or b"")
+        self._sniffed = head is None or len(head) >= SNIFFED_BYTES
         self.size = 0
 
     def take(self, data: memoryview) -> None:
@@ -58,8 +82,8 @@ class Writer:
         if self.size > self._largest:
             raise _too_large(self._largest)
         if not self._sniffed:
-            self._head += data[: _SNIFFED_BYTES - len(self._head)]
-            if len(self._head) >= _SNIFFED_BYTES:
+            self._head += data[: SNIFFED_BYTES - len(self._head)]
+            if len(self._head) >= SNIFFED_BYTES:
                 self._sniff()
         self._batch.append(data)
         self._batched += len(data)
@@ -70,9 +94,13 @@ class Writer:
             await self._flush()
 
     async def finish(self) -> None:
-        """Return when everything taken is written. Raises EmptyFile, NotAudio, StorageFull."""
+        """Return when everything taken, the whole recording, is written. Raises EmptyFile, NotAudio, StorageFull."""
         if not self._sniffed:
             self._sniff()
+        await self.drain()
+
+    async def drain(self) -> None:
+        """Return when everything taken so far is written. Raises StorageFull."""
         await self._flush()
         await self._written()
 
@@ -88,7 +116,7 @@ class Writer:
         await self._written()
         batch, self._batch, self._batched = self._batch, [], 0
         if batch:
-            self._writing = asyncio.create_task(asyncio.to_thread(self._upload.write, batch))
+            self._writing = asyncio.create_task(asyncio.to_thread(self._sink.write, batch))
 
     async def _written(self) -> None:
         if self._writing is not None:
@@ -97,11 +125,7 @@ class Writer:
 
     def _sniff(self) -> None:
         self._sniffed = True
-        if not self._head:
-            raise EmptyFile
-        kind = filetype.guess(self._head)
-        if kind is not None and not kind.mime.startswith(("audio/", "video/")):
-            raise NotAudio(f"The file's content is {kind.mime}, not audio, whatever its name says.")
+        sniff(self._head)
 
 
 class Patience:
@@ -110,16 +134,28 @@ class Patience:
     def __init__(self, timer: asyncio.Timeout, idle_limit: float, time_limit: float) -> None:
         self._timer = timer
         self._idle_limit = idle_limit
-        self._deadline = time.monotonic() + time_limit
+        self._heard = time.monotonic()
+        self._deadline = self._heard + time_limit
         self._next_move = 0.0
+        self._ended = False
+
+    @property
+    def silence(self) -> float:
+        """Seconds since something arrived."""
+        return time.monotonic() - self._heard
 
     def renew(self) -> None:
         """Something arrived: the pause begins anew."""
-        now = time.monotonic()
-        if now >= self._next_move:
+        now = self._heard = time.monotonic()
+        if now >= self._next_move and not self._ended:
             loop_now = asyncio.get_running_loop().time()
             self._timer.reschedule(loop_now + min(self._idle_limit, self._deadline - now))
             self._next_move = now + min(self._idle_limit / 8, 0.25)
+
+    def end(self) -> None:
+        """Time is up now."""
+        self._ended = True
+        self._timer.reschedule(asyncio.get_running_loop().time())
 
 
 @dataclass
@@ -196,17 +232,18 @@ class Intake:
             raise wrong_field(name, "Only the field 'file' may carry a file")
         if self.upload is not None:
             raise wrong_field("file", "Send one file a request")
-        extension = _extension(filename, self.settings)
+        extension = extension_of(filename, self.settings)
         if self.form.first in self.fields:
             # Refuse a bad field before the file is received, where the client sent it first.
             self.form.asked(self.settings, self.fields)
         self._audio = f"audio.{extension}"
-        self._filename = filename[:_LONGEST_NAME]
+        self._filename = filename[:LONGEST_NAME]
         self.upload = await asyncio.to_thread(self.storage.create, self._job_id, self._audio)
         self._writer = Writer(self.upload, self.settings.max_file_size)
 
 
-def _extension(filename: str, settings: Settings) -> str:
+def extension_of(filename: str, settings: Settings) -> str:
+    """In lower case. Raises UnsupportedFormat for one that this server does not accept."""
     extension = filename.rpartition(".")[2].lower() if "." in filename else ""
     if extension not in settings.allowed_formats:
         accepted = ", ".join(sorted(settings.allowed_formats))

@@ -13,12 +13,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from steno.storage.base import JobExists, StorageFull, is_job_id
+from steno.storage.base import JobExists, StorageFull, Upload, is_job_id
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 _PARTIAL = ".part"
 _WRITEBACK_BYTES = 8 << 20
+_COPIED_BYTES = 1 << 20
+_INTENTIONS = ("upload.json", "request.json")
+"""The records that say what shall become of a recording: an upload is finished by whoever finds it, a request is queued."""
 _MAX_BUFFERS = min(os.sysconf("SC_IOV_MAX"), 1024)
 
 
@@ -57,6 +60,7 @@ class LocalUpload:
     """A recording being written to `<name>.part`, unbuffered: what `write` returned from is in the kernel's hands."""
 
     def __init__(self, folder: Path, audio: str) -> None:
+        """Of a folder that is there. `begin` or `resume` comes next."""
         self.size = 0
         self._begun = 0
         self._folder = folder
@@ -64,13 +68,26 @@ class LocalUpload:
         self._partial = folder / (audio + _PARTIAL)
         self._handle = -1
         self._lock = threading.RLock()  # a discard waits for the write under way, in whichever thread
+
+    def begin(self) -> None:
         with _full_means_full():
-            folder.mkdir(parents=True)
+            self._folder.mkdir(parents=True)
             try:
-                self._handle = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+                self._handle = os.open(self._partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
             except OSError:
-                folder.rmdir()
+                self._folder.rmdir()
                 raise
+
+    def resume(self) -> None:
+        try:
+            self._handle = os.open(self._partial, os.O_RDWR)
+        except FileNotFoundError:  # committed by somebody who died before the job was made of it
+            self._partial = self._target
+            self._handle = os.open(self._partial, os.O_RDWR)
+        # From here on by our own position, wherever the file ends: a process that was frozen, lost its place to another
+        # and thaws in mid-write puts the bytes where they belong, not behind those of the other.
+        self.size = os.lseek(self._handle, 0, os.SEEK_END)
+        self._begun = self.size - self.size % _WRITEBACK_BYTES
 
     def write(self, buffers: Sequence[memoryview]) -> None:
         pending = list(buffers)
@@ -97,6 +114,17 @@ class LocalUpload:
     def digest(self) -> str:
         return _digest(self._partial)
 
+    def head(self, count: int) -> bytes:
+        return os.pread(self._handle, count, 0)
+
+    def append(self, other: Upload) -> None:
+        if not isinstance(other, LocalUpload):
+            raise TypeError(f"an upload of another storage: {other!r}")
+        at = 0
+        while data := os.pread(other._handle, _COPIED_BYTES, at):
+            self.write([memoryview(data)])
+            at += len(data)
+
     def move_to(self, job_id: str) -> None:
         folder = _below(self._folder.parent, job_id)
         with self._lock:
@@ -116,6 +144,10 @@ class LocalUpload:
             self._partial.rename(self._target)
             _sync_folder(self._folder)
             _sync_folder(self._folder.parent)
+
+    def leave(self) -> None:
+        with self._lock:
+            self._close()
 
     def discard(self) -> None:
         with self._lock:
@@ -140,7 +172,14 @@ class LocalStorage:
         return shutil.disk_usage(self.root).free
 
     def create(self, job_id: str, audio: str) -> LocalUpload:
-        return LocalUpload(self._folder(job_id), audio)
+        upload = LocalUpload(self._folder(job_id), audio)
+        upload.begin()
+        return upload
+
+    def resume(self, job_id: str, audio: str) -> LocalUpload:
+        upload = LocalUpload(self._folder(job_id), audio)
+        upload.resume()
+        return upload
 
     def put(self, job_id: str, name: str, data: dict[str, Any]) -> None:
         folder = self._folder(job_id)
@@ -199,8 +238,9 @@ class LocalStorage:
 
     def delete(self, job_id: str) -> None:
         folder = self._folder(job_id)
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            (folder / "request.json").unlink()
+        for record in _INTENTIONS:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                (folder / record).unlink()
         shutil.rmtree(folder, ignore_errors=True)
         if folder.exists():  # somebody wrote into it meanwhile; or it cannot be removed, which must be said
             shutil.rmtree(folder)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
@@ -19,6 +20,9 @@ from api.openai.routes import router as openai
 from api.shutdown import at_stop_signal
 from api.state import State
 from api.transcripts import router as transcripts
+from api.tus.headers import PREFIX as UPLOADS
+from api.tus.headers import write_tus_problem
+from api.tus.routes import router as uploads
 from api.webhooks import router as webhooks
 from steno import __version__
 from steno.config import Settings, load_settings
@@ -44,7 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.steno = state
     # One line a malformed body would let any client flood the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    install_error_handlers(app, {PREFIX: write_envelope})
+    install_error_handlers(app, {PREFIX: write_envelope, UPLOADS: partial(write_tus_problem, state.settings)})
     app.include_router(polled)
     app.include_router(router)
     app.include_router(transcripts)
@@ -52,6 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(events)
     app.include_router(engines)
     app.include_router(webhooks)
+    app.include_router(uploads)
     app.include_router(openai)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     return app

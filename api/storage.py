@@ -47,7 +47,7 @@ def require_room(settings: Settings, storage: Storage, size: int) -> None:
         raise OutOfSpace
 
 
-def sniff(head: bytes) -> None:
+def sniff(head: bytes | bytearray) -> None:
     """Look at the first bytes of a recording, some thousands or all. Raises EmptyFile, NotAudio."""
     if not head:
         raise EmptyFile

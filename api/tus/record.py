@@ -1,0 +1,94 @@
+"""What is kept beside the bytes of an upload that comes in pieces."""
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from api.errors import UploadExpired, UploadNotFound
+from steno.config import Settings
+from steno.jobs.options import Options
+from steno.jobs.record import REQUEST, UPLOAD, Handling
+from steno.storage import Storage, is_job_id
+
+
+@dataclass(frozen=True)
+class UploadRecord:
+    """One upload: `audio` is its name in its folder, `length` in bytes or None while the client does not know it.
+
+    `metadata` and `concat` are the client's headers, to the letter. A partial upload is a piece of another one: nothing is asked
+    of it, so it has neither options nor handling.
+    """
+
+    audio: str
+    filename: str
+    length: int | None
+    metadata: str | None
+    concat: str | None
+    options: Options | None
+    handling: Handling | None
+
+    @property
+    def is_partial(self) -> bool:
+        return self.options is None
+
+    @property
+    def is_final(self) -> bool:
+        return self.concat is not None and not self.is_partial
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "UploadRecord":
+        options, handling = data["options"], data["handling"]
+        return cls(
+            **{name: data[name] for name in ("audio", "filename", "length", "metadata", "concat")},
+            options=None if options is None else Options.from_dict(options),
+            handling=None if handling is None else Handling(**{**handling, "labels": tuple(handling["labels"])}),
+        )
+
+
+@dataclass(frozen=True)
+class Found:
+    """An upload as it was a moment ago. `size` is how many of its bytes are in storage; `expires_at` in seconds since 1970."""
+
+    upload_id: str
+    record: UploadRecord
+    size: int
+    is_job: bool
+    expires_at: float
+
+    @property
+    def is_whole(self) -> bool:
+        """All its bytes are there."""
+        return self.size == self.record.length
+
+    @property
+    def is_due(self) -> bool:
+        """It should be a job, and is none: its last byte came just now, or before a process died."""
+        return self.is_whole and not self.is_job and not self.record.is_partial
+
+
+def find(settings: Settings, storage: Storage, upload_id: str) -> Found:
+    """Look an upload up. Raises UploadNotFound, UploadExpired."""
+    if not is_job_id(upload_id):
+        raise UploadNotFound
+    data = storage.get(upload_id, UPLOAD)
+    if data is None:
+        raise UploadNotFound
+    record = UploadRecord.from_dict(data)
+    if storage.has(upload_id, REQUEST):
+        return Found(upload_id, record, record.length or 0, is_job=True, expires_at=0.0)
+    idle = storage.idle_seconds(upload_id)
+    if idle > settings.tus_expiry:
+        raise UploadExpired
+    return Found(upload_id, record, _size(storage, upload_id, record), False, time.time() - idle + settings.tus_expiry)
+
+
+def _size(storage: Storage, upload_id: str, record: UploadRecord) -> int:
+    try:
+        upload = storage.resume(upload_id, record.audio)
+    except FileNotFoundError as error:  # half deleted
+        raise UploadNotFound from error
+    upload.leave()
+    return upload.size

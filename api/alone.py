@@ -59,10 +59,15 @@ async def alone(redis: Redis, name: str, seconds: float, patience: float = 0.0) 
     keeping = asyncio.create_task(_keep(redis, lock, hold))
     try:
         yield hold
+    except asyncio.CancelledError:
+        raise  # the server stops, and no connection may outlive its event loop: the lock ends by itself
+    except BaseException:
+        await _release(lock)
+        raise
+    else:
+        await _release(lock)
     finally:
         keeping.cancel()
-        with contextlib.suppress(RedisError):  # it was lost, or Redis was: then it ends by itself
-            await lock.release()
 
 
 async def _acquire(redis: Redis, lock: Lock, hold: Hold, patience: float) -> None:
@@ -78,6 +83,11 @@ async def _acquire(redis: Redis, lock: Lock, hold: Hold, patience: float) -> Non
         await asyncio.sleep(_PAUSE_SECONDS)
     if patience:
         await redis.delete(_wish(lock))
+
+
+async def _release(lock: Lock) -> None:
+    with contextlib.suppress(RedisError):  # it was lost, or Redis was: then it ends by itself
+        await lock.release()
 
 
 async def _keep(redis: Redis, lock: Lock, hold: Hold) -> None:

@@ -76,13 +76,11 @@ async def _acquire(redis: Redis, lock: Lock, hold: Hold, patience: float) -> Non
         asked = time.monotonic()
         if await lock.acquire(blocking=False):
             hold.renewed(asked)
-            break
+            return
         if time.monotonic() >= deadline:
             raise Busy
         await redis.set(_wish(lock), 1, px=int(hold.seconds * 1000))
         await asyncio.sleep(_PAUSE_SECONDS)
-    if patience:
-        await redis.delete(_wish(lock))
 
 
 async def _release(lock: Lock) -> None:

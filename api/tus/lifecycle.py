@@ -21,7 +21,7 @@ from api.state import State
 from api.storage import LONGEST_NAME, SNIFFED_BYTES, extension_of, require_room, sniff
 from api.tus import headers
 from api.tus.piece import Piece, require, uploading
-from api.tus.record import Found, UploadRecord, find
+from api.tus.record import Found, UploadRecord, find, opened
 from steno.config import Settings
 from steno.jobs.record import REQUEST, UPLOAD
 from steno.jobs.submit import Submission, submit
@@ -50,11 +50,10 @@ async def create(request: Request, state: State) -> Found:
     upload_id = str(uuid.uuid4())
     try:
         await asyncio.to_thread(_begin, state.storage, upload_id, record)
-        found = await look_up(state, upload_id)
         if request.headers.get("content-type") != headers.MEDIA_TYPE:
-            return found
+            return await look_up(state, upload_id)
         async with uploading(state, upload_id) as hold:
-            return await _advance(request, state, hold, found, resumable=False)
+            return await _advance(request, state, hold, upload_id, 0, resumable=False)
     except BaseException:
         await asyncio.shield(asyncio.to_thread(state.storage.delete, upload_id))
         raise
@@ -67,16 +66,9 @@ async def advance(request: Request, state: State, upload_id: str) -> Found:
     offset = headers.natural(request.headers, "Upload-Offset")
     if offset is None:
         raise errors.BadTusHeader("Upload-Offset is missing: say where the bytes belong.")
-    if (await look_up(state, upload_id)).record.is_final:
-        raise errors.FinalUpload
     async with uploading(state, upload_id) as hold:
-        found = await look_up(state, upload_id)
-        if offset != found.size:
-            raise errors.OffsetMismatch(f"The upload is at {found.size}, not at {offset}; go on from there.")
-        if found.is_job:
-            return found
         try:
-            return await _advance(request, state, hold, found, resumable=True)
+            return await _advance(request, state, hold, upload_id, offset, resumable=True)
         except (errors.NotAudio, errors.EmptyFile):
             await asyncio.to_thread(state.storage.delete, upload_id)
             raise
@@ -98,13 +90,12 @@ async def settle(state: State, upload_id: str) -> Found:
         return found
     try:
         async with uploading(state, upload_id) as hold:
-            found = await look_up(state, upload_id)
-            if found.is_due:
-                upload = await asyncio.to_thread(state.storage.resume, upload_id, found.record.audio)
+            found, upload = await asyncio.to_thread(opened, state.settings, state.storage, upload_id)
+            if upload is not None:
                 try:
-                    found = await _made_job(state, hold, found, upload, resumable=True)
+                    found = await _made_job(state, hold, found, upload, resumable=True) if found.is_due else found
                 finally:
-                    upload.leave()
+                    await asyncio.to_thread(upload.leave)
     except (errors.NotAudio, errors.EmptyFile):
         await asyncio.to_thread(state.storage.delete, upload_id)
         raise
@@ -116,18 +107,27 @@ async def settle(state: State, upload_id: str) -> Found:
     return found
 
 
-async def _advance(request: Request, state: State, hold: Hold, found: Found, *, resumable: bool) -> Found:
-    record, storage = await _with_length(request, state, found), state.storage
+async def _advance(
+    request: Request, state: State, hold: Hold, upload_id: str, offset: int, *, resumable: bool
+) -> Found:
     checksum = headers.checksum(request.headers)
-    room = (state.settings.max_file_size if record.length is None else record.length) - found.size
-    upload = await asyncio.to_thread(storage.resume, found.upload_id, record.audio)
+    found, upload = await asyncio.to_thread(opened, state.settings, state.storage, upload_id)
     try:
+        if found.record.is_final:
+            raise errors.FinalUpload
+        if offset != found.size:
+            raise errors.OffsetMismatch(f"The upload is at {found.size}, not at {offset}; go on from there.")
+        if upload is None:
+            return found
+        record = await _with_length(request, state, found)
+        room = (state.settings.max_file_size if record.length is None else record.length) - offset
         await Piece(state, hold, upload, room, record.is_partial).receive(request, checksum)
         expires_at = time.time() + state.settings.tus_expiry
         found = replace(found, record=record, size=upload.size, expires_at=expires_at)
         return await _made_job(state, hold, found, upload, resumable=resumable) if found.is_due else found
     finally:
-        await asyncio.to_thread(upload.leave)
+        if upload is not None:
+            await asyncio.to_thread(upload.leave)
 
 
 async def _made_job(state: State, hold: Hold, found: Found, upload: Upload, *, resumable: bool) -> Found:

@@ -84,12 +84,16 @@ class Piece:
         announced = natural(request.headers, "Content-Length") or 0
         if announced > self.room:
             raise errors.UploadTooLarge(f"The upload has room for {self.room} bytes more.")
-        await asyncio.to_thread(require_room, self.state.settings, self.state.storage, announced)
+        head = await asyncio.to_thread(self._head_if_room, announced)
         if checksum is None:
-            head = None if self.is_partial else await asyncio.to_thread(self.upload.head, SNIFFED_BYTES)
             await self._take(request, Fence(self.upload, self.hold), head)
         else:
             await self._take_if_right(request, checksum)
+
+    def _head_if_room(self, announced: int) -> bytes | None:
+        """The first bytes that came before, None where nobody need look at them. Raises OutOfSpace."""
+        require_room(self.state.settings, self.state.storage, announced)
+        return None if self.is_partial or self.upload.size >= SNIFFED_BYTES else self.upload.head(SNIFFED_BYTES)
 
     async def _take_if_right(self, request: Request, checksum: Checksum) -> None:
         """By way of a folder of its own: no kill may leave bytes in the upload that nobody has checked."""

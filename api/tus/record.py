@@ -8,7 +8,7 @@ from api.errors import UploadExpired, UploadNotFound
 from steno.config import Settings
 from steno.jobs.options import Options
 from steno.jobs.record import REQUEST, UPLOAD, Handling
-from steno.storage import Storage, is_job_id
+from steno.storage import Storage, Upload, is_job_id
 
 
 @dataclass(frozen=True)
@@ -71,24 +71,25 @@ class Found:
 
 def find(settings: Settings, storage: Storage, upload_id: str) -> Found:
     """Look an upload up. Raises UploadNotFound, UploadExpired."""
-    if not is_job_id(upload_id):
-        raise UploadNotFound
-    data = storage.get(upload_id, UPLOAD)
+    found, upload = opened(settings, storage, upload_id)
+    if upload is not None:
+        upload.leave()
+    return found
+
+
+def opened(settings: Settings, storage: Storage, upload_id: str) -> tuple[Found, Upload | None]:
+    """An upload, and its bytes to go on with; None of them where it is a job. Raises UploadNotFound, UploadExpired."""
+    data = storage.get(upload_id, UPLOAD) if is_job_id(upload_id) else None
     if data is None:
         raise UploadNotFound
     record = UploadRecord.from_dict(data)
     if storage.has(upload_id, REQUEST):
-        return Found(upload_id, record, record.length or 0, is_job=True, expires_at=0.0)
+        return Found(upload_id, record, record.length or 0, is_job=True, expires_at=0.0), None
     idle = storage.idle_seconds(upload_id)
     if idle > settings.tus_expiry:
         raise UploadExpired
-    return Found(upload_id, record, _size(storage, upload_id, record), False, time.time() - idle + settings.tus_expiry)
-
-
-def _size(storage: Storage, upload_id: str, record: UploadRecord) -> int:
     try:
         upload = storage.resume(upload_id, record.audio)
     except FileNotFoundError as error:  # half deleted
         raise UploadNotFound from error
-    upload.leave()
-    return upload.size
+    return Found(upload_id, record, upload.size, False, time.time() - idle + settings.tus_expiry), upload

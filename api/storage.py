@@ -155,7 +155,8 @@ class Patience:
     def end(self) -> None:
         """Time is up now."""
         self._ended = True
-        self._timer.reschedule(asyncio.get_running_loop().time())
+        if not self._timer.expired():
+            self._timer.reschedule(asyncio.get_running_loop().time())
 
 
 @dataclass

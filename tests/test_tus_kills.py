@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import signal
 import time
 from collections.abc import Iterator
 from typing import Final
@@ -16,7 +17,7 @@ from steno.config import Settings
 from steno.jobs.queue import JobQueue
 from steno.jobs.record import REQUEST, UPLOAD
 from tests.api_processes import Api, apis
-from tests.processes import eventually
+from tests.processes import alive, eventually
 
 KILLS: Final = int(os.environ.get("STENO_TEST_ROUNDS", "20"))
 
@@ -142,6 +143,21 @@ def test_who_was_frozen_and_overtaken_writes_nothing_more(service: Service) -> N
             assert service.offset(quick, path) == at + 200_000
             assert tus.patch(path, at + 200_000, other[at + 200_000 :]).headers["steno-job-id"]
     assert service.recording(path) == mine[:at] + other[at:]
+
+
+def test_an_api_that_is_told_to_stop_does_not_wait_for_the_rest_of_a_piece(service: Service) -> None:
+    data = b"RIFF" + bytes(MIB)
+    path, api = begun(service, len(data)), service.apis[0]
+    pid = api.pid
+    with Wire(api.port) as wire:
+        begin_patch(wire, path, 0, len(data), data[:700_000])
+        with Tus(service.apis[1].url) as tus:
+            assert eventually(lambda: tus.look(path)["offset"] >= 524_288)
+        os.kill(pid, signal.SIGTERM)
+        answer = wire.answer()
+    assert (answer.status, answer.code, "HEAD" in answer.detail) == (503, "server_stops", True)
+    assert eventually(lambda: not alive(pid))
+    assert service.offset(service.apis[1], path) == 700_000
 
 
 def test_pieces_may_go_to_any_process(service: Service) -> None:

@@ -58,6 +58,11 @@ def write_tus_problem(settings: Settings, problem: Problem, headers: Mapping[str
     return write_problem(problem, {**headers, **more, "Tus-Resumable": VERSION, "Cache-Control": "no-store"})
 
 
+def brings_bytes(headers: Headers) -> bool:
+    """Whether the body is a piece of an upload."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == MEDIA_TYPE
+
+
 def natural(headers: Headers, name: str) -> int | None:
     """A number of bytes; None where there is no such header. Raises BadTusHeader."""
     given = headers.get(name)

@@ -50,7 +50,7 @@ async def create(request: Request, state: State) -> Found:
     upload_id = str(uuid.uuid4())
     try:
         await asyncio.to_thread(_begin, state.storage, upload_id, record)
-        if request.headers.get("content-type") != headers.MEDIA_TYPE:
+        if not headers.brings_bytes(request.headers):
             return await look_up(state, upload_id)
         async with uploading(state, upload_id) as hold:
             return await _advance(request, state, hold, upload_id, 0, resumable=False)
@@ -61,7 +61,7 @@ async def create(request: Request, state: State) -> Found:
 
 async def advance(request: Request, state: State, upload_id: str) -> Found:
     """Append the request's body, from the offset that it names. Raises as `create`, and OffsetMismatch, FinalUpload."""
-    if request.headers.get("content-type") != headers.MEDIA_TYPE:
+    if not headers.brings_bytes(request.headers):
         raise errors.NotOffsetStream
     offset = headers.natural(request.headers, "Upload-Offset")
     if offset is None:

@@ -1,7 +1,7 @@
 """What is kept beside the bytes of an upload that comes in pieces."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from api.errors import UploadExpired, UploadNotFound
@@ -40,12 +40,19 @@ class UploadRecord:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "UploadRecord":
+        """Fields that a newer Steno added are passed over, so that versions may run side by side."""
         options, handling = data["options"], data["handling"]
+        known = {f.name: data[f.name] for f in fields(cls) if f.name not in ("options", "handling")}
         return cls(
-            **{name: data[name] for name in ("audio", "filename", "length", "metadata", "concat")},
+            **known,
             options=None if options is None else Options.from_dict(options),
-            handling=None if handling is None else Handling(**{**handling, "labels": tuple(handling["labels"])}),
+            handling=None if handling is None else _handling(handling),
         )
+
+
+def _handling(data: dict[str, Any]) -> Handling:
+    known = {f.name: data[f.name] for f in fields(Handling) if f.name in data}
+    return Handling(**{**known, "labels": tuple(data["labels"])})
 
 
 @dataclass(frozen=True)

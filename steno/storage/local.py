@@ -59,8 +59,7 @@ def _below(root: Path, job_id: str) -> Path:
 class LocalUpload:
     """A recording being written to `<name>.part`, unbuffered: what `write` returned from is in the kernel's hands."""
 
-    def __init__(self, folder: Path, audio: str) -> None:
-        """Of a folder that is there. `begin` or `resume` comes next."""
+    def __init__(self, folder: Path, audio: str, *, resumed: bool = False) -> None:
         self.size = 0
         self._begun = 0
         self._folder = folder
@@ -68,8 +67,12 @@ class LocalUpload:
         self._partial = folder / (audio + _PARTIAL)
         self._handle = -1
         self._lock = threading.RLock()  # a discard waits for the write under way, in whichever thread
+        if resumed:
+            self._resume()
+        else:
+            self._begin()
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         with _full_means_full():
             self._folder.mkdir(parents=True)
             try:
@@ -78,7 +81,7 @@ class LocalUpload:
                 self._folder.rmdir()
                 raise
 
-    def resume(self) -> None:
+    def _resume(self) -> None:
         try:
             self._handle = os.open(self._partial, os.O_RDWR)
         except FileNotFoundError:  # committed by somebody who died before the job was made of it
@@ -172,14 +175,10 @@ class LocalStorage:
         return shutil.disk_usage(self.root).free
 
     def create(self, job_id: str, audio: str) -> LocalUpload:
-        upload = LocalUpload(self._folder(job_id), audio)
-        upload.begin()
-        return upload
+        return LocalUpload(self._folder(job_id), audio)
 
     def resume(self, job_id: str, audio: str) -> LocalUpload:
-        upload = LocalUpload(self._folder(job_id), audio)
-        upload.resume()
-        return upload
+        return LocalUpload(self._folder(job_id), audio, resumed=True)
 
     def put(self, job_id: str, name: str, data: dict[str, Any]) -> None:
         folder = self._folder(job_id)

@@ -1,12 +1,13 @@
 // node upload.mjs ENDPOINT FILE OPTIONS: upload a file with tus-js-client. OPTIONS is JSON, and `abortAt` in it a number of
-// pieces after which the upload is aborted, and then begun again from its URL by an upload of its own.
+// pieces after which the upload is aborted, and then begun again from its URL by an upload of its own, `pause` milliseconds
+// before each request.
 // Prints one JSON object a line: {url}, {offset} after each piece, and at last {done, url, job} or {error, status}.
 import { createReadStream, readFileSync } from "node:fs";
 import { PassThrough } from "node:stream";
 import * as tus from "tus-js-client";
 
 const [endpoint, path, given] = process.argv.slice(2);
-const { abortAt, stream, ...options } = JSON.parse(given);
+const { abortAt, pause, stream, ...options } = JSON.parse(given);
 const say = (told) => console.log(JSON.stringify(told));
 const statuses = [];
 
@@ -22,6 +23,7 @@ function begin(more, pieces) {
     ...options,
     ...more,
     onUploadUrlAvailable: () => say({ url: upload.url }),
+    onBeforeRequest: () => new Promise((go) => setTimeout(go, pause ?? 0)),
     onAfterResponse: (request, response) => statuses.push(`${request.getMethod()} ${response.getStatus()}`),
     onChunkComplete: (size, offset) => {
       say({ offset });

@@ -74,8 +74,7 @@ class Resumable:
 
     def _resume(self, error: ClientError) -> httpx.Response:
         """Ask where the upload is until the server says so."""
-        if not _passes(error):
-            raise error
+        _require_passing(error)
         self.said(f"interrupted at {self._share()} %, trying again")
         if self._deadline is None:
             self._deadline = time.monotonic() + OUTAGE_SECONDS
@@ -86,12 +85,7 @@ class Resumable:
             try:
                 answer = self._ask("HEAD", self._path, {})
             except ClientError as again:
-                if again.status in _GONE:
-                    raise ClientError(
-                        "The server no longer has the upload; send the file again.", again.status
-                    ) from again
-                if not _passes(again):
-                    raise
+                _require_passing(again)
                 continue
             if (offset := int(answer.headers["Upload-Offset"])) > self._offset:
                 self._progressed(offset)
@@ -119,9 +113,12 @@ class Resumable:
         return self.send(method, path, headers={"Tus-Resumable": "1.0.0", **headers}, timeout=_TIMES, **more)
 
 
-def _passes(error: ClientError) -> bool:
-    """Whether it may be over in a moment: the server is away, or has not noticed that the last connection is dead."""
-    return isinstance(error, Away) or error.status in _PASSING
+def _require_passing(error: ClientError) -> None:
+    """Raises it unless it may be over in a moment: the server is away, or has not noticed that the last connection is dead."""
+    if error.status in _GONE:
+        raise ClientError("The server no longer has the upload; send the file again.", error.status) from error
+    if not isinstance(error, Away) and error.status not in _PASSING:
+        raise error
 
 
 def _metadata(pairs: Mapping[str, str]) -> str:

@@ -90,11 +90,12 @@ class LocalUpload:
         # From here on by our own position, wherever the file ends: a process that was frozen, lost its place to another
         # and thaws in mid-write puts the bytes where they belong, not behind those of the other.
         self.size = os.lseek(self._handle, 0, os.SEEK_END)
-        self._begun = self.size - self.size % _WRITEBACK_BYTES
+        self._begun = max(0, self.size - 1) // _WRITEBACK_BYTES * _WRITEBACK_BYTES
 
     def write(self, buffers: Sequence[memoryview]) -> None:
         pending = list(buffers)
         with self._lock, _full_means_full():
+            self._begin_writeback()
             while pending:
                 written = os.writev(self._handle, pending[:_MAX_BUFFERS])
                 self.size += written
@@ -102,10 +103,12 @@ class LocalUpload:
                     written -= len(pending.pop(0))
                 if written:
                     pending[0] = pending[0][written:]
-            self._begin_writeback()
 
     def _begin_writeback(self) -> None:
-        """Let the disk begin now, so that the sync at the end has little left to wait for."""
+        """Let the disk begin with what is there, so that the sync at the end has little left to wait for.
+
+        Before a write and not after it: the end of a piece is waited for, its next one's beginning is not.
+        """
         if self.size - self._begun >= _WRITEBACK_BYTES and hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._handle, self._begun, self.size - self._begun, os.POSIX_FADV_DONTNEED)
             self._begun = self.size

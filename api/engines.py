@@ -6,8 +6,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from api import errors
-from api.errors import problems
 from api.models import EngineDescription, EngineList, option_schemas
+from api.problems import problems
 from api.state import AppState, State
 from steno.config import Settings
 from steno.engines import ENGINES, Engine

@@ -1,20 +1,6 @@
-"""Every way a request can fail: one class per cause, and the handlers that answer with it."""
+"""Every way a request can fail: one class per cause."""
 
-from collections.abc import Callable, Mapping
-from http import HTTPStatus
-from typing import Any, ClassVar, Final
-
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from redis.exceptions import RedisError
-from starlette.exceptions import HTTPException
-from starlette.routing import Match
-
-from api.models import Problem
-from steno.storage import StorageFull
-
-_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+from typing import ClassVar
 
 
 class ApiError(Exception):
@@ -106,6 +92,68 @@ class KeyReused(ApiError):
     """The Idempotency-Key was used before, with another recording or other fields; use a new one for a new request."""
 
     status, code = 422, "idempotency_key_reused"
+
+
+class BadTusHeader(ApiError):
+    """A header of the tus protocol is missing or wrong."""
+
+    status, code = 400, "bad_tus_header"
+
+
+class FinalUpload(ApiError):
+    """The upload was made of others, so nothing can be added to it."""
+
+    status, code = 403, "final_upload"
+
+
+class UploadNotFound(ApiError):
+    """There is no such upload: the URL is wrong, or it was deleted or refused; create another."""
+
+    status, code = 404, "upload_not_found"
+
+
+class OffsetMismatch(ApiError):
+    """Upload-Offset is not where the upload is; ask for that with HEAD and go on from there."""
+
+    status, code = 409, "offset_mismatch"
+
+
+class UploadExpired(ApiError):
+    """The upload was left unfinished for too long; create another."""
+
+    status, code = 410, "upload_expired"
+
+
+class UnknownTusVersion(ApiError):
+    """The header Tus-Resumable must name the version of the protocol that is spoken here, 1.0.0."""
+
+    status, code = 412, "unknown_tus_version"
+    headers = {"Tus-Version": "1.0.0"}  # noqa: RUF012 - a constant of the class, as in its base
+
+
+class UploadTooLarge(ApiError):
+    """The upload would be larger than this server accepts, or than its Upload-Length."""
+
+    status, code = 413, "upload_too_large"
+
+
+class NotOffsetStream(ApiError):
+    """Bytes of an upload come with the Content-Type application/offset+octet-stream."""
+
+    status, code = 415, "not_offset_stream"
+
+
+class UploadLocked(ApiError):
+    """Another request is at work on the upload; ask with HEAD in some seconds where it is."""
+
+    status, code = 423, "upload_locked"
+    headers = {"Retry-After": "2"}  # noqa: RUF012 - a constant of the class, as in its base
+
+
+class ChecksumMismatch(ApiError):
+    """The bytes are not those of which the client took the checksum; none of them was kept, so send them again."""
+
+    status, code = 460, "checksum_mismatch"
 
 
 class JobNotFound(ApiError):
@@ -216,106 +264,14 @@ class StillAtWork(ApiError):
 
 API_ERRORS: tuple[type[ApiError], ...] = (
     UnsupportedFormat, NotAudio, FileTooLarge, EmptyFile, MalformedUpload, BadIdempotencyKey, UploadTooSlow, InvalidField,
-    UrlsNotFetched, RefusedUrl, FetchFailed, KeyReused, RequestInProgress, JobNotFound, FormatNotFound, NotAcceptable,
-    NotFinished, JobFailed, JobCanceled, MoveRefused, NoCallback, NothingToDeliver, DeliveryUnderWay, ModelNotFound,
-    QueueUnavailable, QueueFull, NoWorker, ServerStops, StillAtWork, OutOfSpace,
+    UrlsNotFetched, RefusedUrl, FetchFailed, KeyReused, RequestInProgress, BadTusHeader, FinalUpload, UploadNotFound,
+    OffsetMismatch, UploadExpired, UnknownTusVersion, UploadTooLarge, NotOffsetStream, UploadLocked, ChecksumMismatch,
+    JobNotFound, FormatNotFound, NotAcceptable, NotFinished, JobFailed, JobCanceled, MoveRefused, NoCallback,
+    NothingToDeliver, DeliveryUnderWay, ModelNotFound, QueueUnavailable, QueueFull, NoWorker, ServerStops, StillAtWork,
+    OutOfSpace,
 )  # fmt: skip
-
-
-def problems(*errors: type[ApiError]) -> dict[int | str, dict[str, Any]]:
-    """The answers a route documents for these errors, for its `responses`."""
-    by_status: dict[int | str, dict[str, Any]] = {}
-    for error in errors:
-        said = " ".join((error.__doc__ or "").split())
-        earlier = by_status.get(error.status, {}).get("description")
-        description = f"{earlier} Or: {said}" if earlier else said
-        content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
-        by_status[error.status] = {"description": description, "content": content}
-    return by_status
-
-
-Shape = Callable[[Problem, Mapping[str, str]], Response]
-"""How a door writes an error, with these headers."""
 
 
 def wrong_field(name: str, message: str) -> InvalidField:
     """The error of one field of a form."""
     return InvalidField(f"{name}: {message}", [{"field": name, "message": message}])
-
-
-def problem_of(error: ApiError) -> Problem:
-    """What is told of it."""
-    return Problem(
-        title=HTTPStatus(error.status).phrase,
-        status=error.status,
-        detail=str(error),
-        code=error.code,
-        errors=error.errors,
-    )
-
-
-def write_problem(problem: Problem, headers: Mapping[str, str]) -> Response:
-    """The shape of the native routes: RFC 9457."""
-    return JSONResponse(
-        problem.model_dump(exclude_none=True),
-        status_code=problem.status,
-        headers=headers,
-        media_type="application/problem+json",
-    )
-
-
-def install_error_handlers(app: FastAPI, shapes: Mapping[str, Shape]) -> None:
-    """Answer every error, in the shape of the door by whose prefix (`/v1/`) its path begins; native ones are problems.
-
-    What is not foreseen is a 500 that tells nothing, with its traceback in the log.
-    """
-
-    def answer(request: Request, problem: Problem, headers: Mapping[str, str]) -> Response:
-        path = request.url.path
-        shape = next((shape for prefix, shape in shapes.items() if path.startswith(prefix)), write_problem)
-        return shape(problem, headers)
-
-    def told(request: Request, error: ApiError) -> Response:
-        return answer(request, problem_of(error), error.headers)
-
-    @app.exception_handler(ApiError)
-    async def api_error(request: Request, error: ApiError) -> Response:
-        return told(request, error)
-
-    @app.exception_handler(RedisError)
-    async def redis_error(request: Request, error: RedisError) -> Response:
-        asked = "The job queue (Redis) cannot be reached; accepted jobs are safe, so ask again in a moment."
-        return told(request, QueueUnavailable(asked if request.method == "GET" else ""))
-
-    @app.exception_handler(StorageFull)
-    async def storage_full(request: Request, error: StorageFull) -> Response:
-        return told(request, OutOfSpace())
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        fields = [{"field": str(e["loc"][-1]), "message": str(e["msg"])} for e in error.errors()]
-        said = "; ".join(f"{field['field']}: {field['message']}" for field in fields)
-        return told(request, InvalidField(said, fields))
-
-    @app.exception_handler(HTTPException)
-    async def http_error(request: Request, error: HTTPException) -> Response:
-        headers = dict(error.headers or {})
-        if error.status_code == 405:  # starlette names the methods of the first route alone
-            headers["Allow"] = ", ".join(_methods_here(request))
-        return answer(request, _of_status(error.status_code, str(error.detail)), headers)
-
-    @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> Response:
-        return answer(request, _of_status(500, "Something went wrong in the server; its log has the details."), {})
-
-
-def _methods_here(request: Request) -> list[str]:
-    """The methods that some route takes at the request's path."""
-    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
-    routes = request.app.routes
-    return [name for name, scope in scopes.items() if any(route.matches(scope)[0] is Match.FULL for route in routes)]
-
-
-def _of_status(status: int, detail: str) -> Problem:
-    phrase = HTTPStatus(status).phrase
-    return Problem(title=phrase, status=status, detail=detail, code=phrase.lower().replace(" ", "_"))

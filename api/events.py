@@ -11,10 +11,10 @@ from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from api import errors
-from api.errors import problems
 from api.handlers import PlainRoute
 from api.hold import while_connected
 from api.news import Hub, hub_of
+from api.problems import problems
 from api.state import state_of
 from api.watch import Watch, final_id, parse_event_id
 

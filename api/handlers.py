@@ -11,7 +11,6 @@ from redis.exceptions import RedisError
 
 from api import errors
 from api.accept import taken_in
-from api.errors import problems
 from api.hold import WAIT, hold, patience
 from api.idempotency import alone_with, key_of
 from api.models import (
@@ -23,6 +22,7 @@ from api.models import (
     handling_schemas,
     option_schemas,
 )
+from api.problems import problems
 from api.state import AppState, state_of
 from api.storage import refuse_early
 from api.views import job_view

@@ -1,19 +1,17 @@
 """Idempotency-Key: a client that repeats a request gets the job of the first one.
 
 After draft-ietf-httpapi-idempotency-key-header-07. The key makes the job's id, so storage itself remembers it, for as long as the
-job is kept. While a request with a key is under way, a mark in Redis keeps others with the same key out; it lives seconds
-longer than a server that dies.
+job is kept. While a request with a key is under way, a lock keeps others with the same key out.
 """
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Final
 
 from fastapi import Request
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
+from api.alone import Busy, alone
 from api.errors import BadIdempotencyKey, RequestInProgress
 from steno.jobs.submit import keyed_job_id
 
@@ -41,20 +39,9 @@ async def alone_with(key: str | None, redis: Redis) -> AsyncIterator[None]:
     if key is None:
         yield
         return
-    mark = _MARK + keyed_job_id(key)
-    if not await redis.set(mark, 1, nx=True, ex=_MARK_SECONDS):
-        raise RequestInProgress
-    renewing = asyncio.create_task(_renew(redis, mark))
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(alone(redis, _MARK + keyed_job_id(key), _MARK_SECONDS))
+        except Busy as error:
+            raise RequestInProgress from error
         yield
-    finally:
-        renewing.cancel()
-        with contextlib.suppress(RedisError):
-            await redis.delete(mark)
-
-
-async def _renew(redis: Redis, mark: str) -> None:
-    while True:
-        await asyncio.sleep(_MARK_SECONDS / 5)
-        with contextlib.suppress(RedisError):
-            await redis.set(mark, 1, ex=_MARK_SECONDS)

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 
 from api import errors
-from api.errors import problems
 from api.models import JobList, JobSummary, RetriedJobs
+from api.problems import problems
 from api.state import AppState, State
 from api.views import brief_views, job_view
 from steno.jobs import steer

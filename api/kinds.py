@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 import filetype
 
-from api.errors import NotAudio, UnsupportedFormat
+from api.errors import EmptyFile, NotAudio, UnsupportedFormat
 from steno.config import Settings
 
 Taken = Literal["by_name", "by_content", "as_samples"]
@@ -34,25 +34,35 @@ def extension_of(filename: str, settings: Settings) -> str | None:
     return extension if extension in settings.allowed_formats else None
 
 
+def extension_by_name(filename: str, settings: Settings) -> str:
+    """The extension, in lower case. Raises UnsupportedFormat for one that this server does not accept."""
+    extension = extension_of(filename, settings)
+    if extension is None:
+        raise _unsupported(filename, settings)
+    return extension
+
+
 def extension_by_content(head: bytes | bytearray, filename: str, settings: Settings) -> str:
     """The extension that a file with these first bytes should have. Raises NotAudio, UnsupportedFormat."""
-    check_audio(head)
+    sniff(head)
     kind = filetype.guess(head)
     found = "" if kind is None else str(kind.extension)
     for extension in (found, _SAME_CONTAINER.get(found)):
         if extension in settings.allowed_formats:
             return str(extension)
-    raise unsupported(filename, settings)
+    raise _unsupported(filename, settings)
 
 
-def check_audio(head: bytes | bytearray) -> None:
-    """Raises NotAudio for first bytes that are recognisably something else."""
+def sniff(head: bytes | bytearray) -> None:
+    """Look at the first bytes of a recording, some thousands or all. Raises EmptyFile, NotAudio."""
+    if not head:
+        raise EmptyFile
     kind = filetype.guess(head)
     if kind is not None and not kind.mime.startswith(("audio/", "video/")):
         raise NotAudio(f"The file's content is {kind.mime}, not audio, whatever its name says.")
 
 
-def unsupported(filename: str, settings: Settings) -> UnsupportedFormat:
+def _unsupported(filename: str, settings: Settings) -> UnsupportedFormat:
     """Why a file of this name is not taken."""
     extension = filename.rpartition(".")[2].lower() if "." in filename else ""
     accepted = ", ".join(sorted(settings.allowed_formats))

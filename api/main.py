@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
@@ -10,16 +11,19 @@ from fastapi_offline import FastAPIOffline
 
 from api.asr.routes import router as asr
 from api.engines import router as engines
-from api.errors import install_error_handlers
 from api.events import router as events
 from api.handlers import polled, router
 from api.jobs import router as jobs
 from api.news import hub_of
 from api.openai.envelope import PREFIX, write_envelope
 from api.openai.routes import router as openai
+from api.problems import install_error_handlers
 from api.shutdown import at_stop_signal
 from api.state import State
 from api.transcripts import router as transcripts
+from api.tus.headers import PREFIX as UPLOADS
+from api.tus.headers import write_tus_problem
+from api.tus.routes import router as uploads
 from api.webhooks import router as webhooks
 from steno import __version__
 from steno.config import Settings, load_settings
@@ -48,7 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     for client in ("httpx", "httpcore"):  # a line a URL that is fetched, with all that it may hold
         logging.getLogger(client).setLevel(logging.WARNING)
-    install_error_handlers(app, {PREFIX: write_envelope})
+    install_error_handlers(app, {PREFIX: write_envelope, UPLOADS: partial(write_tus_problem, state.settings)})
     app.include_router(polled)
     app.include_router(router)
     app.include_router(transcripts)
@@ -56,6 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(events)
     app.include_router(engines)
     app.include_router(webhooks)
+    app.include_router(uploads)
     app.include_router(openai)
     app.include_router(asr)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)

@@ -6,9 +6,9 @@ One write, no spool, no copy: while a thread writes one batch of chunks, the eve
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from fastapi import Request
 
@@ -18,10 +18,10 @@ from api.kinds import (
     SAMPLES_EXTENSION,
     SAMPLES_HEAD,
     SNIFFED_BYTES,
-    check_audio,
     extension_by_content,
+    extension_by_name,
     extension_of,
-    unsupported,
+    sniff,
 )
 from api.multipart import Event, PartBegin, PartData, PartEnd, multipart_events
 from steno.config import Settings
@@ -33,7 +33,8 @@ _BATCH_CHUNKS: Final = 1024
 """A client may send byte by byte, and each chunk costs memory of its own beside its bytes."""
 _FORM_BYTES: Final = 1 << 20
 """Room that fields and boundaries may take in a request beside its file."""
-_LONGEST_NAME: Final = 255
+LONGEST_NAME: Final = 255
+"""Characters of a file's name that are kept, for display."""
 FILE_OR_URL: Final = "Send either a file or a url, not both"
 
 
@@ -48,25 +49,37 @@ def refuse_announced(headers: Mapping[str, str], settings: Settings, storage: St
     announced = int(length[:25]) if length.isascii() and length.isdigit() else 0
     if announced > settings.max_file_size + beside:
         raise _too_large(settings.max_file_size)
+    require_room(settings, storage, announced)
+
+
+def require_room(settings: Settings, storage: Storage, size: int) -> None:
+    """Raises OutOfSpace where so many bytes would not leave the floor of free space."""
     free = storage.free_bytes()
-    if free is not None and free < max(announced, _FORM_BYTES) + settings.min_free_bytes:
+    if free is not None and free < max(size, _FORM_BYTES) + settings.min_free_bytes:
         raise OutOfSpace
 
 
+class Sink(Protocol):
+    """Where a writer's batches go: an Upload, or what stands before one."""
+
+    def write(self, buffers: Sequence[memoryview]) -> None: ...
+
+
 class Writer:
-    """Hands batches of chunks to storage in a thread, one batch at a time, while the next one gathers.
+    """Hands batches of chunks to a sink in a thread, one batch at a time, while the next one gathers."""
 
-    With `before`, that is written first, and what follows is raw, so that nothing can be told from its first bytes.
-    """
+    def __init__(self, sink: Sink, largest: int, head: bytes | None = b"", before: bytes = b"") -> None:
+        """`largest` is for all that is taken here. `head` begins the recording, if it came before; None: look at no bytes.
 
-    def __init__(self, upload: Upload, largest: int, before: bytes = b"") -> None:
-        self._upload = upload
+        With `before`, that is written first, and what follows is raw, so that nothing can be told from its first bytes.
+        """
+        self._sink = sink
         self._largest = largest
         self._batch: list[memoryview] = [memoryview(before)] if before else []
         self._batched = 0
         self._writing: asyncio.Task[None] | None = None
-        self._head = bytearray()
-        self._sniffed = bool(before)
+        self._head = bytearray(head or b"")
+        self._sniffed = bool(before) or head is None or len(head) >= SNIFFED_BYTES
         self.size = 0
 
     def take(self, data: memoryview) -> None:
@@ -87,11 +100,15 @@ class Writer:
             await self._flush()
 
     async def finish(self) -> None:
-        """Return when everything taken is written. Raises EmptyFile, NotAudio, StorageFull."""
+        """Return when everything taken, the whole recording, is written. Raises EmptyFile, NotAudio, StorageFull."""
         if not self.size:
             raise EmptyFile
         if not self._sniffed:
             self._sniff()
+        await self.drain()
+
+    async def drain(self) -> None:
+        """Return when everything taken so far is written. Raises StorageFull."""
         await self._flush()
         await self._written()
 
@@ -107,7 +124,7 @@ class Writer:
         await self._written()
         batch, self._batch, self._batched = self._batch, [], 0
         if batch:
-            self._writing = asyncio.create_task(asyncio.to_thread(self._upload.write, batch))
+            self._writing = asyncio.create_task(asyncio.to_thread(self._sink.write, batch))
 
     async def _written(self) -> None:
         if self._writing is not None:
@@ -116,7 +133,7 @@ class Writer:
 
     def _sniff(self) -> None:
         self._sniffed = True
-        check_audio(self._head)
+        sniff(self._head)
 
 
 class Patience:
@@ -125,16 +142,29 @@ class Patience:
     def __init__(self, timer: asyncio.Timeout, idle_limit: float, time_limit: float) -> None:
         self._timer = timer
         self._idle_limit = idle_limit
-        self._deadline = time.monotonic() + time_limit
+        self._heard = time.monotonic()
+        self._deadline = self._heard + time_limit
         self._next_move = 0.0
+        self._ended = False
+
+    @property
+    def silence(self) -> float:
+        """Seconds since something arrived."""
+        return time.monotonic() - self._heard
 
     def renew(self) -> None:
         """Something arrived: the pause begins anew."""
-        now = time.monotonic()
-        if now >= self._next_move:
+        now = self._heard = time.monotonic()
+        if now >= self._next_move and not self._ended:
             loop_now = asyncio.get_running_loop().time()
             self._timer.reschedule(loop_now + min(self._idle_limit, self._deadline - now))
             self._next_move = now + min(self._idle_limit / 8, 0.25)
+
+    def end(self) -> None:
+        """Time is up now."""
+        self._ended = True
+        if not self._timer.expired():
+            self._timer.reschedule(asyncio.get_running_loop().time())
 
 
 @dataclass
@@ -219,10 +249,10 @@ class Intake:
             raise wrong_field(name, "Send one file a request")
         if self.form.takes_urls and any(self.fields.get("url", ())):
             raise wrong_field("url", FILE_OR_URL)
-        self._is, self._filename = "file", filename[:_LONGEST_NAME]
+        self._is, self._filename = "file", filename[:LONGEST_NAME]
         extension = SAMPLES_EXTENSION if self.form.taken == "as_samples" else extension_of(filename, self.settings)
         if extension is None and self.form.taken == "by_name":
-            raise unsupported(filename, self.settings)
+            extension = extension_by_name(filename, self.settings)
         if self.form.first in self.fields:
             # Refuse a bad field before the file is received, where the client sent it first.
             self.form.asked(self.settings, self.fields)
@@ -231,10 +261,8 @@ class Intake:
 
     async def begin(self, filename: str) -> Writer:
         """Open storage for the recording of this name, and hand out its writer. Raises UnsupportedFormat, StorageFull."""
-        extension = extension_of(filename, self.settings)
-        if extension is None:
-            raise unsupported(filename, self.settings)
-        self._filename = filename[:_LONGEST_NAME]
+        extension = extension_by_name(filename, self.settings)
+        self._filename = filename[:LONGEST_NAME]
         return await self._store_as(extension)
 
     async def _take(self, data: memoryview) -> None:
@@ -267,7 +295,7 @@ class Intake:
             self.upload = await creating  # the thread does not stop: `discard` must know what it made
             raise
         before = SAMPLES_HEAD if self.form.taken == "as_samples" else b""
-        self._writer = Writer(self.upload, self.settings.max_file_size, before)
+        self._writer = Writer(self.upload, self.settings.max_file_size, before=before)
         return self._writer
 
 

@@ -10,8 +10,8 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import errors
-from api.errors import problems
 from api.models import field_schemas
+from api.problems import problems
 from api.state import AppState, State
 from api.views import job_view
 from steno.jobs.record import Status

@@ -6,8 +6,8 @@ import time
 from fastapi import APIRouter
 
 from api import errors
-from api.errors import problems
 from api.models import Deliveries
+from api.problems import problems
 from api.state import AppState
 from steno.jobs.record import REQUEST
 from steno.storage import Storage, is_job_id

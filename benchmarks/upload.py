@@ -1,4 +1,4 @@
-"""`upload`: one large recording, against a bare socket receiver and against FastAPI's UploadFile; and Steno's memory."""
+"""`upload`: one large recording, against a bare socket receiver, FastAPI's UploadFile and itself in pieces; Steno's memory."""
 
 import os
 import shutil
@@ -38,38 +38,42 @@ def run(folder: Path) -> Iterator[Result]:
         ways = _ways(folder / "uploads", redis)
         with noise(500 * MB) as recording:
             rounds = [
-                {name: _measure(start, recording, folder / "uploads") for name, start in ways} for _ in range(_ROUNDS)
+                {name: _measure(start, recording, folder / "uploads", way) for name, start, way in ways}
+                for _ in range(_ROUNDS)
             ]
         yield from _compared(rounds)
         steno = [taken["steno"] for taken in rounds]
         yield _memory("500 MB", max(steno, key=lambda taken: taken.rss_growth_mb))
         with noise(2048 * MB) as recording:
-            yield _memory("2 GB", _measure(dict(ways)["steno"], recording, folder / "uploads"))
+            steno_way = next(start for name, start, _ in ways if name == "steno")
+            yield _memory("2 GB", _measure(steno_way, recording, folder / "uploads", "form"))
 
 
-def _ways(uploads: Path, redis: "Redis") -> list[tuple[str, Start]]:
-    """The servers to compare. All write below `uploads`, their temporary files included."""
+def _ways(uploads: Path, redis: "Redis") -> list[tuple[str, Start, str]]:
+    """The servers to compare, and how each is sent the recording. All write below `uploads`, their temporary files included."""
     place = {**steno_settings(redis, uploads), "TMPDIR": str(uploads)}
 
     def bare() -> AbstractContextManager[Server]:
         port = free_port()
         return server("benchmarks.bare_receiver", [str(port), str(uploads)], port)
 
+    steno = partial(web_app, "api.main:app", **place)
     return [
-        ("bare", bare),
-        ("steno", partial(web_app, "api.main:app", **place)),
-        ("upload_file", partial(web_app, "benchmarks.bare_apps:app", **place)),
+        ("bare", bare, "form"),
+        ("steno", steno, "form"),
+        ("tus", steno, "tus"),
+        ("upload_file", partial(web_app, "benchmarks.bare_apps:app", **place), "form"),
     ]
 
 
-def _measure(start: Start, recording: Path, uploads: Path) -> Taken:
+def _measure(start: Start, recording: Path, uploads: Path, way: str) -> Taken:
     """One upload to a fresh server, with a disk that has nothing left to do for anybody else."""
     uploads.mkdir()
     os.sync()
     try:
         with start() as running:
             before = usage(running.pid)
-            sent = send(running.port, [recording])
+            sent = send(running.port, [recording], way=way)
             after = usage(running.pid)
     finally:
         shutil.rmtree(uploads)
@@ -90,6 +94,20 @@ def _compared(rounds: list[dict[str, Taken]]) -> Iterator[Result]:
             "rounds": len(rounds),
         }
         yield Result("upload", f"500 MB against {other}", values, Goal("wall_ratio", "<=", limit))
+    yield _in_pieces(rounds)
+
+
+def _in_pieces(rounds: list[dict[str, Taken]]) -> Result:
+    values = {
+        "wall_ratio": median(taken["tus"].seconds / taken["steno"].seconds for taken in rounds),
+        "tus_s": median(taken["tus"].seconds for taken in rounds),
+        "form_s": median(taken["steno"].seconds for taken in rounds),
+        "tus_cpu_s": median(taken["tus"].cpu_seconds for taken in rounds),
+        "form_cpu_s": median(taken["steno"].cpu_seconds for taken in rounds),
+        "tus_rss_growth_mb": max(taken["tus"].rss_growth_mb for taken in rounds),
+        "rounds": len(rounds),
+    }
+    return Result("upload", "500 MB by tus in 8 MB pieces against the form", values, Goal("wall_ratio", "<=", 1.3))
 
 
 def _memory(size: str, taken: Taken) -> Result:

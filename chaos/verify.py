@@ -33,7 +33,7 @@ _UNFORESEEN: Final = (
 )
 _EXCEPTION: Final = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Full|Missing|Died)\b")
 _OUTCOMES: Final = {"transcript.json", "error.json", "canceled.json"}
-_RECORDS: Final = {"request.json", "webhook.json", "retention.json", *_OUTCOMES}
+_RECORDS: Final = {"upload.json", "request.json", "webhook.json", "retention.json", *_OUTCOMES}
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """A client of the service: upload, ask, fetch. Blocking, over HTTP; what the `steno` command uses."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import IO, Any, Final, TypeVar
 
 import httpx
 
+from steno.client_errors import OUTAGE_SECONDS, Away, ClientError
+from steno.resumable import LARGE, Resumable
+
 _POLL_SECONDS: Final = 0.25
 _PAGE: Final = 200
-_OUTAGE_SECONDS: Final = 30.0
-"""How long a server may be away (restarted, its Redis gone) while a job is waited for."""
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]", "::1")
 _PATIENT: Final = httpx.Timeout(30.0, read=300.0, write=300.0)
 _FETCHING: Final = httpx.Timeout(30.0, read=5 * 3600.0)
@@ -19,16 +21,7 @@ _FETCHING: Final = httpx.Timeout(30.0, read=5 * 3600.0)
 _LISTENING: Final = httpx.Timeout(30.0, read=45.0)
 """A stream of events has a heartbeat every 15 s."""
 
-
 T = TypeVar("T")
-
-
-class ClientError(Exception):
-    """The service refused or could not be reached; the message is a sentence for a person."""
-
-
-class Away(ClientError):
-    """The service, or what it needs, is not there at the moment."""
 
 
 class _Counted:
@@ -58,11 +51,25 @@ class Client:
         except (httpx.InvalidURL, ImportError, ValueError) as error:
             raise ClientError(f"Cannot use the server address '{server}': {error}.") from error
 
-    def submit(self, path: Path, fields: dict[str, str], sent: Callable[[int], None] = lambda _: None) -> str:
-        """Upload a recording with the form's fields; the job's id. `sent` is told the bytes sent so far."""
+    def submit(
+        self,
+        path: Path,
+        fields: dict[str, str],
+        sent: Callable[[int], None] = lambda _: None,
+        said: Callable[[str], None] = lambda _: None,
+    ) -> str:
+        """Upload a recording with the form's fields; the job's id. `sent` is told the bytes sent so far.
+
+        A large file goes in pieces, and goes on after an outage of half a minute, of which `said` is told in sentences.
+        """
         try:
             with path.open("rb") as file:
                 name = path.name.encode(errors="replace").decode()  # a name that is not UTF-8 is for display only
+                size = os.fstat(file.fileno()).st_size
+                if size >= LARGE:
+                    job_id = Resumable(self._send, file, size, sent, said).upload(name, fields)
+                    if job_id is not None:
+                        return job_id
                 answer = self._send("POST", "/transcribe", data=fields, files={"file": (name, _Counted(file, sent))})
         except OSError as error:
             raise ClientError(f"Cannot read it: {error.strerror}.") from error
@@ -149,7 +156,7 @@ class Client:
 
     def _sit_out(self, ask: Callable[[], T]) -> T:
         """Ask until there is an answer, for as long as an outage may last."""
-        deadline = time.monotonic() + _OUTAGE_SECONDS
+        deadline = time.monotonic() + OUTAGE_SECONDS
         while True:
             try:
                 return ask()
@@ -177,7 +184,7 @@ class Client:
         if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             raise Away(_sentence(answer))
         if answer.is_error:
-            raise ClientError(_sentence(answer))
+            raise ClientError(_sentence(answer), answer.status_code)
         return answer
 
 

@@ -23,7 +23,20 @@ class DoorSettings(BaseSettings):
         4 * 3600.0,
         validation_alias="STENO_UPLOAD_TIME_LIMIT",
         gt=0,
-        description="Seconds an upload, or the fetching of a URL, may take as a whole.",
+        description="Seconds an upload, or the fetching of a URL, may take as a whole; one that comes in pieces, each of them.",
+    )
+    tus_expiry: float = Field(
+        24 * 3600.0,
+        validation_alias="STENO_TUS_EXPIRY",
+        gt=0,
+        description="Seconds that an unfinished resumable upload is kept after its last byte came. Set it for API and workers "
+        "alike.",
+    )
+    tus_lock: float = Field(
+        5.0,
+        validation_alias="STENO_TUS_LOCK",
+        ge=0.5,
+        description="Seconds after which a resumable upload is free for another request whose own is silent, or whose API died.",
     )
     url_fetch: bool = Field(
         False,

@@ -5,7 +5,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from steno.client import Client, ClientError
+from steno.client import Client
+from steno.client_errors import ClientError
 from steno.terminal import complain, fail, out
 from steno.transcribe import DEFAULT_SERVER
 

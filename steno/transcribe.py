@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from steno import option_flags as flags
-from steno.client import Away, Client, ClientError
+from steno.client import Client
+from steno.client_errors import Away, ClientError
 from steno.terminal import complain, err, fail
 from steno.transcript.subtitle_options import BOUNDS, Cues, SubtitleOptionRefused
 from steno.transcript.writers import WRITERS, options_for
@@ -73,6 +74,11 @@ class Show:
             self._console.print(line, highlight=False, soft_wrap=True, markup=False)
             self._told = line
 
+    def say(self, sentence: str) -> None:
+        """A line of its own, above the bar where there is one."""
+        self._console.print(f"{self._name}: {sentence}", highlight=False, soft_wrap=True, markup=False)
+        self._told = ""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -101,7 +107,7 @@ def _submit(client: Client, recording: str, fields: dict[str, str], show: Show) 
         raise ClientError("There is no such file." if not path.exists() else "It is not a file.")
     size = path.stat().st_size
     show.tell("uploading", 0.0)
-    return client.submit(path, fields, lambda sent: show.tell("uploading", sent / size if size else 1.0))
+    return client.submit(path, fields, lambda sent: show.tell("uploading", sent / size if size else 1.0), show.say)
 
 
 def transcribe_one(

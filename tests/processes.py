@@ -24,13 +24,13 @@ def engines(pid: int) -> list[int]:
     return [child for child in children(pid) if b"worker.horse" in _command(child)]
 
 
-def eventually(condition: Callable[[], object], seconds: float = 30.0) -> bool:
-    """Whether the condition comes true in time."""
+def eventually(condition: Callable[[], object], seconds: float = 30.0, pause: float = 0.02) -> bool:
+    """Whether the condition comes true in time; looked at again after a pause in seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
             return True
-        time.sleep(0.02)
+        time.sleep(pause)
     return False
 
 

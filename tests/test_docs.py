@@ -24,7 +24,7 @@ def test_the_readme_names_the_two_commands_every_route_engine_and_format(make_se
     for command in ("make demo", "make test"):
         assert command in readme
     for route in create_app(make_settings()).openapi()["paths"]:
-        assert any(f"`{method} {route}`" in readme for method in ("POST", "GET", "DELETE")), route
+        assert any(f"`{method} {route}`" in readme for method in ("POST", "GET", "PATCH", "DELETE")), route
     for name in (*ENGINES, *WRITERS):
         assert name in readme
 

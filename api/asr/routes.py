@@ -14,10 +14,11 @@ from api import errors
 from api.accept import taken_in
 from api.asr.bodies import detected, written
 from api.asr.query import Asked, AsrQuery, FileQuery, language_detection, parameters, read, transcription
-from api.errors import ApiError, problem_of, problems, write_problem
+from api.errors import ApiError
 from api.handlers import PlainRoute
 from api.models import Problem, form_description
 from api.openai.names import Names
+from api.problems import problem_of, problems, write_problem
 from api.state import state_of
 from api.views import JobView
 from api.waiting import admit, outcome_of

@@ -7,8 +7,9 @@ from typing import Any, Final
 from fastapi import Response
 from fastapi.responses import JSONResponse
 
-from api.errors import ApiError, problem_of
+from api.errors import ApiError
 from api.models import Problem
+from api.problems import problem_of
 from api.views import JobView
 from steno.jobs.errors import is_clients_fault
 from steno.jobs.record import Status
@@ -41,7 +42,7 @@ class Fault:
 
 
 def write_envelope(problem: Problem, headers: Mapping[str, str]) -> Response:
-    """The shape of the /v1 routes, for api/errors.py."""
+    """The shape of the /v1 routes, for api/problems.py."""
     return _fault(problem, headers).response()
 
 

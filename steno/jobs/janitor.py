@@ -12,7 +12,7 @@ from typing import Final, cast
 from steno.config import DAY, Settings
 from steno.jobs.listing import INDEX
 from steno.jobs.queue import UNFINISHED, JobQueue
-from steno.jobs.record import OUTCOMES, REQUEST, RETENTION, JobRequest, Status, iso_time, outcome
+from steno.jobs.record import OUTCOMES, REQUEST, RETENTION, UPLOAD, JobRequest, Status, iso_time, outcome
 from steno.storage import Storage
 from steno.webhooks.due import announce
 
@@ -61,7 +61,8 @@ class Janitor:
 
     def _look_at_rest(self, job_id: str) -> None:
         """An upload under way, or what is left of one. Deleted at the second look, since a clock may jump beside a live one."""
-        if self._storage.idle_seconds(job_id) <= max(ORPHAN_SECONDS, self._settings.upload_idle_limit * 2):
+        limit = self._settings.tus_expiry if self._storage.has(job_id, UPLOAD) else ORPHAN_SECONDS
+        if self._storage.idle_seconds(job_id) <= max(limit, self._settings.upload_idle_limit * 2):
             return
         self._idle.add(job_id)
         if job_id in self._idle_before:

@@ -9,6 +9,8 @@ from typing import Any, Final
 from steno.jobs.options import Options
 from steno.storage import Storage
 
+UPLOAD: Final = "upload.json"
+"""Only where the recording comes in pieces: what is asked of it once it is whole. Stays beside the request afterwards."""
 REQUEST: Final = "request.json"
 TRANSCRIPT: Final = "transcript.json"
 ERROR: Final = "error.json"

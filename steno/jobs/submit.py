@@ -23,7 +23,10 @@ class KeyReused(Exception):
 
 @dataclass(frozen=True)
 class Submission:
-    """A recording that arrived whole, with all that was asked. `audio` is its name inside the job's folder."""
+    """A recording that arrived whole, with all that was asked. `audio` is its name inside the job's folder.
+
+    One that is `resumable` belongs to somebody who will submit it again if this time fails, under the same id.
+    """
 
     upload: Upload
     job_id: str
@@ -31,6 +34,7 @@ class Submission:
     filename: str
     options: Options
     handling: Handling = Handling()  # noqa: RUF009 - frozen
+    resumable: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ def submit(storage: Storage, queue: JobQueue, sent: Submission, key: str | None 
     """Make an upload a job: sync and rename the recording, write the request, enqueue; in that order.
 
     When this returns, the job survives the death of any process and of Redis. When it raises (KeyReused, StorageFull,
-    RedisError, OSError), nothing of the upload is left. With a `key` (an Idempotency-Key, of which the caller sees to it
+    RedisError, OSError), nothing of the upload is left; of a resumable one all of it is, and perhaps its request, which the
+    sweep will queue. With a `key` (an Idempotency-Key, of which the caller sees to it
     that no other request works on it), a request that was accepted before is answered with its job.
     """
     try:
@@ -63,7 +68,8 @@ def submit(storage: Storage, queue: JobQueue, sent: Submission, key: str | None 
         twin = reuse.find(queue.redis, storage, digest, sent.options) if sent.handling.reuse else None
         return Accepted(_submitted(storage, queue, sent, fingerprint, twin))
     except BaseException:
-        sent.upload.discard()
+        if not sent.resumable:
+            sent.upload.discard()
         raise
 
 
@@ -109,10 +115,11 @@ def _submitted(
         if twin is None or not _answered(storage, queue, request, twin):
             queue.enqueue(request)
     except BaseException:
-        # Storage first: a worker that was handed the job all the same finds nothing and lets it go.
-        sent.upload.discard()
-        with contextlib.suppress(RedisError):
-            queue.erase(job_id)
+        if not sent.resumable:
+            # Storage first: a worker that was handed the job all the same finds nothing and lets it go.
+            sent.upload.discard()
+            with contextlib.suppress(RedisError):
+                queue.erase(job_id)
         raise
     return request
 

@@ -23,9 +23,10 @@ class JobExists(Exception):
 
 
 class Upload(Protocol):
-    """A recording on its way in. Exactly one of `commit` and `discard` ends it; `discard` may be called after either."""
+    """A recording on its way in. One of `commit`, `leave` and `discard` ends it; `discard` may be called after either."""
 
     size: int
+    """Bytes so far. They are all that was written, in order and without a gap, whatever process was killed in between."""
 
     def write(self, buffers: Sequence[memoryview]) -> None:
         """Append the buffers in order. Raises StorageFull."""
@@ -36,11 +37,20 @@ class Upload(Protocol):
     def digest(self) -> str:
         """SHA-256 of the bytes so far, in hexadecimal."""
 
+    def head(self, count: int) -> bytes:
+        """The first bytes so far, at most so many."""
+
+    def append(self, other: "Upload") -> None:
+        """Append all that another upload of the same storage holds; that one stays as it is. Raises StorageFull."""
+
     def move_to(self, job_id: str) -> None:
         """Become the recording of another job. Of two that try the same one wins; the other gets JobExists."""
 
     def commit(self) -> None:
         """Make the recording appear under its name, whole and durable. Raises StorageFull."""
+
+    def leave(self) -> None:
+        """Let go of it unfinished: what was written stays, and `Storage.resume` goes on from there. Raises nothing."""
 
     def discard(self) -> None:
         """Remove every trace of the job. Raises nothing."""
@@ -54,6 +64,12 @@ class Storage(Protocol):
 
     def create(self, job_id: str, audio: str) -> Upload:
         """Begin a recording called `audio` in a new folder. Raises StorageFull."""
+
+    def resume(self, job_id: str, audio: str) -> Upload:
+        """Go on with a recording that was left, or whose process died; one that was committed may be committed again.
+
+        Only one at a time may write to it, for which the caller answers. Raises FileNotFoundError.
+        """
 
     def put(self, job_id: str, name: str, data: dict[str, Any]) -> None:
         """Write a JSON record atomically and durably, over any earlier one. Raises StorageFull."""
@@ -83,7 +99,8 @@ class Storage(Protocol):
         """Remove what writes that died left behind, if nobody has touched it for so many seconds."""
 
     def delete(self, job_id: str) -> None:
-        """Remove the job's folder, the request first, so that a half-deleted job is never taken for a waiting one.
+        """Remove the job's folder, first the records that say what shall become of the recording, so that a half-deleted job
+        is never taken for a waiting one.
 
         When this returns, nothing of it is left. Raises OSError.
         """

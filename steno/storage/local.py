@@ -13,12 +13,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from steno.storage.base import JobExists, StorageFull, is_job_id
+from steno.storage.base import JobExists, StorageFull, Upload, is_job_id
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 _PARTIAL = ".part"
 _WRITEBACK_BYTES = 8 << 20
+_COPIED_BYTES = 1 << 20
+_INTENTIONS = ("upload.json", "request.json")
+"""The records that say what shall become of a recording: an upload is finished by whoever finds it, a request is queued."""
 _MAX_BUFFERS = min(os.sysconf("SC_IOV_MAX"), 1024)
 
 
@@ -56,7 +59,7 @@ def _below(root: Path, job_id: str) -> Path:
 class LocalUpload:
     """A recording being written to `<name>.part`, unbuffered: what `write` returned from is in the kernel's hands."""
 
-    def __init__(self, folder: Path, audio: str) -> None:
+    def __init__(self, folder: Path, audio: str, *, resumed: bool = False) -> None:
         self.size = 0
         self._begun = 0
         self._folder = folder
@@ -64,17 +67,35 @@ class LocalUpload:
         self._partial = folder / (audio + _PARTIAL)
         self._handle = -1
         self._lock = threading.RLock()  # a discard waits for the write under way, in whichever thread
+        if resumed:
+            self._resume()
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
         with _full_means_full():
-            folder.mkdir(parents=True)
+            self._folder.mkdir(parents=True)
             try:
-                self._handle = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+                self._handle = os.open(self._partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
             except OSError:
-                folder.rmdir()
+                self._folder.rmdir()
                 raise
+
+    def _resume(self) -> None:
+        try:
+            self._handle = os.open(self._partial, os.O_RDWR)
+        except FileNotFoundError:  # committed by somebody who died before the job was made of it
+            self._partial = self._target
+            self._handle = os.open(self._partial, os.O_RDWR)
+        # From here on by our own position, wherever the file ends: a process that was frozen, lost its place to another
+        # and thaws in mid-write puts the bytes where they belong, not behind those of the other.
+        self.size = os.lseek(self._handle, 0, os.SEEK_END)
+        self._begun = max(0, self.size - 1) // _WRITEBACK_BYTES * _WRITEBACK_BYTES
 
     def write(self, buffers: Sequence[memoryview]) -> None:
         pending = list(buffers)
         with self._lock, _full_means_full():
+            self._begin_writeback()
             while pending:
                 written = os.writev(self._handle, pending[:_MAX_BUFFERS])
                 self.size += written
@@ -82,10 +103,12 @@ class LocalUpload:
                     written -= len(pending.pop(0))
                 if written:
                     pending[0] = pending[0][written:]
-            self._begin_writeback()
 
     def _begin_writeback(self) -> None:
-        """Let the disk begin now, so that the sync at the end has little left to wait for."""
+        """Let the disk begin with what is there, so that the sync at the end has little left to wait for.
+
+        Before a write and not after it: the end of a piece is waited for, its next one's beginning is not.
+        """
         if self.size - self._begun >= _WRITEBACK_BYTES and hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._handle, self._begun, self.size - self._begun, os.POSIX_FADV_DONTNEED)
             self._begun = self.size
@@ -96,6 +119,17 @@ class LocalUpload:
 
     def digest(self) -> str:
         return _digest(self._partial)
+
+    def head(self, count: int) -> bytes:
+        return os.pread(self._handle, count, 0)
+
+    def append(self, other: Upload) -> None:
+        if not isinstance(other, LocalUpload):
+            raise TypeError(f"an upload of another storage: {other!r}")
+        at = 0
+        while data := os.pread(other._handle, _COPIED_BYTES, at):
+            self.write([memoryview(data)])
+            at += len(data)
 
     def move_to(self, job_id: str) -> None:
         folder = _below(self._folder.parent, job_id)
@@ -116,6 +150,10 @@ class LocalUpload:
             self._partial.rename(self._target)
             _sync_folder(self._folder)
             _sync_folder(self._folder.parent)
+
+    def leave(self) -> None:
+        with self._lock:
+            self._close()
 
     def discard(self) -> None:
         with self._lock:
@@ -141,6 +179,9 @@ class LocalStorage:
 
     def create(self, job_id: str, audio: str) -> LocalUpload:
         return LocalUpload(self._folder(job_id), audio)
+
+    def resume(self, job_id: str, audio: str) -> LocalUpload:
+        return LocalUpload(self._folder(job_id), audio, resumed=True)
 
     def put(self, job_id: str, name: str, data: dict[str, Any]) -> None:
         folder = self._folder(job_id)
@@ -199,15 +240,14 @@ class LocalStorage:
 
     def delete(self, job_id: str) -> None:
         folder = self._folder(job_id)
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            (folder / "request.json").unlink()
-        doomed = self._folder(
-            str(uuid.uuid4())
-        )  # should this process die now, the janitor takes it for a broken upload
+        for record in _INTENTIONS:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                (folder / record).unlink()
+        # Whoever is just writing into it finds it gone, instead of keeping it from being removed. Should this process die
+        # now, the janitor takes it for a broken upload.
+        doomed = self._folder(str(uuid.uuid4()))
         with contextlib.suppress(FileNotFoundError):
-            folder.rename(
-                doomed
-            )  # whoever is just writing into it finds it gone, instead of keeping it from being removed
+            folder.rename(doomed)
             shutil.rmtree(doomed)
 
     def names(self, job_id: str) -> list[str]:

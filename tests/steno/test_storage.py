@@ -37,6 +37,73 @@ def test_more_buffers_than_the_system_takes_at_once_are_all_written(storage: Loc
         assert path.read_bytes() == b"".join(bytes([n % 256]) * 3 for n in range(5000))
 
 
+@pytest.mark.parametrize("ended", ["left", "killed", "committed"])
+def test_an_upload_goes_on_from_what_is_there(storage: LocalStorage, ended: str) -> None:
+    upload = storage.create("a", "audio.wav")
+    upload.write(views(b"abc", b"def"))
+    if ended == "left":
+        upload.leave()
+        upload.leave()
+    elif ended == "committed":
+        upload.commit()
+    again = storage.resume("a", "audio.wav")
+    assert (again.size, again.head(2), again.head(99)) == (6, b"ab", b"abcdef")
+    if ended != "committed":
+        again.write(views(b"ghi"))
+        assert (again.size, again.head(99)) == (9, b"abcdefghi")
+    again.commit()
+    with storage.fetch("a", "audio.wav") as path:
+        assert path.read_bytes() == b"abcdef" + (b"ghi" if ended != "committed" else b"")
+    assert storage.names("a") == ["audio.wav"]
+    upload.leave()
+
+
+def test_what_was_never_begun_cannot_be_resumed(storage: LocalStorage) -> None:
+    with pytest.raises(FileNotFoundError):
+        storage.resume("a", "audio.wav")
+    storage.create("a", "audio.wav").leave()
+    with pytest.raises(FileNotFoundError):
+        storage.resume("a", "audio.mp3")
+
+
+def test_one_who_was_overtaken_writes_where_its_bytes_belong(storage: LocalStorage) -> None:
+    """A process that was frozen and has lost its lock: its bytes are those of the same client at the same place."""
+    frozen = storage.create("a", "audio.wav")
+    frozen.write(views(b"ab"))
+    other = storage.resume("a", "audio.wav")
+    other.write(views(b"cdef"))
+    frozen.write(views(b"cd"))
+    assert other.head(99) == b"abcdef"
+    other.leave()
+    frozen.leave()
+    assert storage.resume("a", "audio.wav").size == 6
+
+
+def test_an_upload_is_appended_to_another_and_stays(storage: LocalStorage) -> None:
+    whole, part = storage.create("a", "audio.wav"), storage.create("b", "piece")
+    data = os.urandom(3 << 20)
+    whole.write(views(b"head"))
+    part.write(views(data))
+    whole.append(part)
+    whole.commit()
+    with storage.fetch("a", "audio.wav") as path:
+        assert path.read_bytes() == b"head" + data
+    assert (part.size, part.head(10)) == (len(data), data[:10])
+    part.discard()
+
+
+def test_a_deletion_that_is_cut_short_leaves_nothing_that_would_be_taken_up(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.create("a", "audio.wav").commit()
+    for name in ("request.json", "upload.json"):
+        storage.put("a", name, {})
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", lambda *_, **__: None)
+        storage.delete("a")
+    assert storage.names("a") == ["audio.wav"]
+
+
 def test_a_discarded_upload_leaves_nothing(storage: LocalStorage) -> None:
     for committed in (False, True):
         upload = storage.create("a", "audio.wav")

@@ -14,7 +14,7 @@ from steno.jobs import sweep as sweep_module
 from steno.jobs.janitor import ORPHAN_SECONDS
 from steno.jobs.options import Options
 from steno.jobs.queue import JobQueue, job_key, paused
-from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, Status, error_record, utc_now
+from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, UPLOAD, JobRequest, Status, error_record, utc_now
 from steno.jobs.state import STATUS_FIELDS, parse_state
 from steno.jobs.submit import Submission, submit
 from steno.jobs.sweep import Sweep
@@ -137,6 +137,27 @@ def test_the_rest_of_a_dead_upload_is_removed_by_age_and_a_live_one_is_not(place
     for _ in range(2):
         scan(place)
     assert list(place.storage.job_ids()) == ["young"]
+
+
+def test_an_upload_in_pieces_is_kept_until_it_expires_and_is_no_job(place: Place) -> None:
+    for name, age in (("new", 0.0), ("paused", ORPHAN_SECONDS + 60), ("late", place.settings.tus_expiry + 60)):
+        place.storage.create(name, "audio.wav").leave()
+        place.storage.put(name, UPLOAD, {"length": 9})
+        place.age(name, age)
+    for _ in range(2):
+        scan(place)
+    assert set(place.storage.job_ids()) == {"new", "paused"}
+    assert place.queue.unfinished() == set()
+    assert place.waiting() == []
+
+
+def test_a_job_that_came_in_pieces_is_as_any_other(place: Place) -> None:
+    job_id = place.submit()
+    place.storage.put(job_id, UPLOAD, {"length": 1})
+    place.age(job_id, place.settings.tus_expiry + 60)
+    for _ in range(2):
+        scan(place)
+    assert list(place.storage.job_ids()) == place.waiting() == [job_id]
 
 
 def test_a_clock_that_jumps_beside_an_upload_costs_it_nothing(place: Place) -> None:

@@ -1,0 +1,117 @@
+"""How a request that failed is answered: RFC 9457 on the native routes, in its own shape at each other door."""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from api.errors import ApiError, ChecksumMismatch, InvalidField, OutOfSpace, QueueUnavailable
+from api.models import Problem
+from steno.storage import StorageFull
+
+_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+
+
+def problems(*errors: type[ApiError]) -> dict[int | str, dict[str, Any]]:
+    """The answers a route documents for these errors, for its `responses`."""
+    by_status: dict[int | str, dict[str, Any]] = {}
+    for error in errors:
+        said = " ".join((error.__doc__ or "").split())
+        earlier = by_status.get(error.status, {}).get("description")
+        description = f"{earlier} Or: {said}" if earlier else said
+        content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
+        by_status[error.status] = {"description": description, "content": content}
+    return by_status
+
+
+Shape = Callable[[Problem, Mapping[str, str]], Response]
+"""How a door writes an error, with these headers."""
+
+
+def problem_of(error: ApiError) -> Problem:
+    """What is told of it."""
+    return Problem(
+        title=phrase_of(error.status),
+        status=error.status,
+        detail=str(error),
+        code=error.code,
+        errors=error.errors,
+    )
+
+
+def phrase_of(status: int) -> str:
+    """The name of an HTTP status; 460 is the tus protocol's own."""
+    return "Checksum Mismatch" if status == ChecksumMismatch.status else HTTPStatus(status).phrase
+
+
+def write_problem(problem: Problem, headers: Mapping[str, str]) -> Response:
+    """The shape of the native routes: RFC 9457."""
+    return JSONResponse(
+        problem.model_dump(exclude_none=True),
+        status_code=problem.status,
+        headers=headers,
+        media_type="application/problem+json",
+    )
+
+
+def install_error_handlers(app: FastAPI, shapes: Mapping[str, Shape]) -> None:
+    """Answer every error, in the shape of the door by whose prefix (`/v1/`) its path begins; native ones are problems.
+
+    What is not foreseen is a 500 that tells nothing, with its traceback in the log.
+    """
+
+    def answer(request: Request, problem: Problem, headers: Mapping[str, str]) -> Response:
+        path = request.url.path
+        shape = next((shape for prefix, shape in shapes.items() if path.startswith(prefix)), write_problem)
+        return shape(problem, headers)
+
+    def told(request: Request, error: ApiError) -> Response:
+        return answer(request, problem_of(error), error.headers)
+
+    @app.exception_handler(ApiError)
+    async def api_error(request: Request, error: ApiError) -> Response:
+        return told(request, error)
+
+    @app.exception_handler(RedisError)
+    async def redis_error(request: Request, error: RedisError) -> Response:
+        asked = "The job queue (Redis) cannot be reached; accepted jobs are safe, so ask again in a moment."
+        return told(request, QueueUnavailable(asked if request.method == "GET" else ""))
+
+    @app.exception_handler(StorageFull)
+    async def storage_full(request: Request, error: StorageFull) -> Response:
+        return told(request, OutOfSpace())
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        fields = [{"field": str(e["loc"][-1]), "message": str(e["msg"])} for e in error.errors()]
+        said = "; ".join(f"{field['field']}: {field['message']}" for field in fields)
+        return told(request, InvalidField(said, fields))
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        if error.status_code == 405:  # starlette names the methods of the first route alone
+            headers["Allow"] = ", ".join(_methods_here(request))
+        return answer(request, _of_status(error.status_code, str(error.detail)), headers)
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        return answer(request, _of_status(500, "Something went wrong in the server; its log has the details."), {})
+
+
+def _methods_here(request: Request) -> list[str]:
+    """The methods that some route takes at the request's path."""
+    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
+    routes = request.app.routes
+    return [name for name, scope in scopes.items() if any(route.matches(scope)[0] is Match.FULL for route in routes)]
+
+
+def _of_status(status: int, detail: str) -> Problem:
+    phrase = phrase_of(status)
+    return Problem(title=phrase, status=status, detail=detail, code=phrase.lower().replace(" ", "_"))

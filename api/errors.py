@@ -250,7 +250,7 @@ class NoWorker(ApiError):
 
 
 class ServerStops(ApiError):
-    """The server stops; the job was canceled, so send the request again in a moment."""
+    """The server stops; send the request again in a moment. A job that it waited for was canceled."""
 
     status, code = 503, "server_stops"
     headers = {"Retry-After": "5"}  # noqa: RUF012 - a constant of the class, as in its base

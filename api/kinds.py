@@ -45,12 +45,17 @@ def extension_by_name(filename: str, settings: Settings) -> str:
 def extension_by_content(head: bytes | bytearray, filename: str, settings: Settings) -> str:
     """The extension that a file with these first bytes should have. Raises NotAudio, UnsupportedFormat."""
     sniff(head)
-    kind = filetype.guess(head)
-    found = "" if kind is None else str(kind.extension)
-    for extension in (found, _SAME_CONTAINER.get(found)):
+    for extension in likely_extensions(head):
         if extension in settings.allowed_formats:
-            return str(extension)
+            return extension
     raise _unsupported(filename, settings)
+
+
+def likely_extensions(head: bytes | bytearray) -> list[str]:
+    """The extensions that a file with these first bytes may have; none where they tell nothing."""
+    kind = filetype.guess(head)
+    found = [] if kind is None else [str(kind.extension)]
+    return found + [_SAME_CONTAINER[each] for each in found if each in _SAME_CONTAINER]
 
 
 def sniff(head: bytes | bytearray) -> None:

@@ -106,10 +106,11 @@ def install_error_handlers(app: FastAPI, shapes: Mapping[str, Shape]) -> None:
 
 
 def _methods_here(request: Request) -> list[str]:
-    """The methods that some route takes at the request's path."""
+    """The methods that some route takes at the request's path, without the one that was just refused."""
     scopes = {method: {**request.scope, "method": method} for method in _METHODS}
     routes = request.app.routes
-    return [name for name, scope in scopes.items() if any(route.matches(scope)[0] is Match.FULL for route in routes)]
+    taken = [name for name, scope in scopes.items() if any(route.matches(scope)[0] is Match.FULL for route in routes)]
+    return [name for name in taken if name != request.method]
 
 
 def _of_status(status: int, detail: str) -> Problem:

@@ -10,7 +10,6 @@ from contextlib import aclosing
 from email.message import Message
 from typing import Final
 
-import filetype
 import httpx
 from fastapi import Request
 from pydantic import ValidationError
@@ -20,7 +19,7 @@ from api.errors import FetchFailed, NotAudio, ServerStops, UrlsNotFetched, wrong
 from api.fetch import Source, answer_of, checked, media_type, pieces_of
 from api.forms import invalid, last_values
 from api.hold import unless, while_connected
-from api.kinds import SNIFFED_BYTES, extension_of
+from api.kinds import SNIFFED_BYTES, extension_of, likely_extensions
 from api.models import UrlRequest
 from api.news import hub_of
 from api.state import State
@@ -136,8 +135,7 @@ def _name(source: Source, response: httpx.Response, head: bytes, settings: Setti
     for name in names:
         if extension_of(name, settings):
             return name
-    kind = filetype.guess(head)
-    likely = [*_EXTENSIONS.get(media_type(response), ()), *([kind.extension] if kind else [])]
+    likely = [*_EXTENSIONS.get(media_type(response), ()), *likely_extensions(head)]
     fitting = [extension for extension in likely if extension in settings.allowed_formats] or likely
     return ".".join([names[0], *fitting[:1]])
 

@@ -106,9 +106,7 @@ def check_url(url: str, networks: Iterable[Network] = (), longest: int = LONGEST
     if parsed.port is not None and not 0 < parsed.port < 65536:
         raise UrlRefused("The URL's port must be from 1 to 65535.")
     if parsed.userinfo:
-        raise UrlRefused(
-            "The URL must not hold a user name or password; a secret belongs in its path, its query or a header."
-        )
+        raise UrlRefused("The URL must not hold a user name or password.")
     if not all(may_call(address, networks) for address in _literal(parsed.host)):
         raise UrlRefused(
             f"The URL's host '{parsed.host[:60]}' is a private, loopback or otherwise not public address, which this "

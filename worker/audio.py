@@ -98,7 +98,7 @@ class Audio:
 
     def alone(self, channel: int) -> "Audio":
         """The same recording, of which only this channel is heard. It is decoded anew."""
-        return Audio(self._path, self._longest, channel=channel)
+        return Audio(self._path, self._longest, self._until, channel)
 
     def frames(self) -> Iterator[AudioFrame]:
         """The recording as its codec gives it, every channel at its own rate. Raises AudioTooLong once it is.

@@ -85,7 +85,7 @@ def listen(job: dict[str, Any], cache: ModelCache, emit: Emit) -> None:
             "language": heard.language,
             "language_probability": share(heard.language_probability),
             "duration": round(audio.duration, 3),
-            "warnings": [*heard.warnings, *audio.warnings],
+            "warnings": list(dict.fromkeys((*heard.warnings, *audio.warnings))),
             "model_version": engine.version,
             "versions": versions(options.engine),
         }

@@ -386,6 +386,6 @@ def test_both_routes_are_described(client: TestClient) -> None:
         assert body["required"] == ["audio_file"]
         assert {"200", "400", "404", "408", "409", "422", "500", "503", "504", "507"} <= set(route["responses"])
     (output,) = [each for each in told[ASR]["post"]["parameters"] if each["name"] == "output"]
-    assert output["schema"]["enum"] == ["txt", "vtt", "srt", "tsv", "json"]
+    assert "txt, vtt, srt, tsv, json" in output["description"]
     assert (output["schema"]["type"], output["schema"]["default"]) == ("string", "txt")
     assert list(told[ASR]["post"]["responses"]["200"]["content"]) == ["text/plain"]

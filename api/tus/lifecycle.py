@@ -18,6 +18,7 @@ from api.alone import Hold
 from api.errors import wrong_field
 from api.forms import asked_for
 from api.kinds import SNIFFED_BYTES, extension_by_name, sniff
+from api.models import UrlRequest
 from api.state import State
 from api.storage import LONGEST_NAME, require_room
 from api.tus import headers
@@ -75,7 +76,7 @@ async def advance(request: Request, state: State, upload_id: str) -> Found:
             raise
         except RedisError as error:
             raise errors.QueueUnavailable(f"{_WHOLE} The job queue (Redis) cannot be reached.") from error
-        except StorageFull as error:
+        except (StorageFull, errors.OutOfSpace) as error:
             raise errors.OutOfSpace(
                 "The server has no disk space left; what came is kept, so go on from there later."
             ) from error
@@ -141,7 +142,7 @@ async def _made_job(state: State, hold: Hold, found: Found, upload: Upload, *, r
     sent = Submission(
         upload, found.upload_id, record.audio, record.filename, record.options, record.handling, resumable=resumable
     )
-    # Shielded: it ends what it began, even if this request is cancelled meanwhile.
+    # Shielded, so that it can end what it began if this request is cancelled meanwhile; else the next HEAD does it.
     await asyncio.shield(asyncio.to_thread(submit, state.storage, state.queue, sent))
     return replace(found, is_job=True)
 
@@ -232,6 +233,8 @@ def _asked(request: Request, settings: Settings) -> UploadRecord:
     is_final = concat is not None and concat != "partial"
     if [length is not None, headers.is_deferred(given), is_final].count(True) != 1:
         raise errors.BadTusHeader("Send one of Upload-Length, Upload-Defer-Length: 1, and Upload-Concat: final;...")
+    for name in UrlRequest.model_fields.keys() & pairs:
+        raise wrong_field(name, "Send either a file or a url: an upload is a file")
     _require_size(settings, length or 0)
     common: dict[str, Any] = {"length": length, "metadata": given.get("upload-metadata"), "concat": concat}
     if concat == "partial":

@@ -42,9 +42,9 @@ class TusRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         async def handler(request: Request) -> Response:
             method = request.headers.get("x-http-method-override", request.method).upper()
-            answer = self.endpoint if method == request.method else _OVERRIDES.get((self.path, method))
+            answer = _METHODS.get((self.path, method))
             if answer is None:
-                raise HTTPException(405, headers={"Allow": ", ".join(m for path, m in _OVERRIDES if path == self.path)})
+                raise HTTPException(405)
             if method not in ("OPTIONS", "GET") and request.headers.get("tus-resumable") != headers.VERSION:
                 raise errors.UnknownTusVersion
             try:
@@ -198,20 +198,21 @@ async def delete_upload(request: Request, upload_id: str) -> Response:
 @router.post("/{upload_id}", include_in_schema=False)
 async def no_such_method(request: Request, upload_id: str) -> Response:
     """For clients that can only POST, with X-HTTP-Method-Override."""
-    raise HTTPException(405, headers={"Allow": "HEAD, PATCH, GET, DELETE, OPTIONS"})
+    raise HTTPException(405)
 
 
-_OVERRIDES: Final[dict[tuple[str, str], Callable[..., Awaitable[Response]]]] = {
+_METHODS: Final[dict[tuple[str, str], Callable[..., Awaitable[Response]]]] = {
     ("/uploads", "POST"): create_upload,
     ("/uploads/", "POST"): create_upload,
     ("/uploads", "OPTIONS"): ask_abilities,
+    ("/uploads/", "OPTIONS"): ask_abilities,
     ("/uploads/{upload_id}", "HEAD"): ask_offset,
     ("/uploads/{upload_id}", "PATCH"): send_bytes,
     ("/uploads/{upload_id}", "GET"): look_at_upload,
     ("/uploads/{upload_id}", "DELETE"): delete_upload,
     ("/uploads/{upload_id}", "OPTIONS"): ask_abilities,
 }
-"""What each method does, for clients that have to name it in a header."""
+"""What each method does, whether it is the request's own or named in its header."""
 
 
 def _where(found: Found) -> dict[str, str]:

@@ -96,7 +96,7 @@ def learn(redis: "Redis", options: Options, took: Mapping[str, float], duration:
 
     Two workers that write at the same moment lose one of the two lessons, which does no harm.
     """
-    if duration <= 0 or options.language_only:
+    if duration <= 0 or options.language_only or not took:
         return
     told = {f"{options.engine}/{options.model}": {stage: spent / duration for stage, spent in took.items()}}
     told[options.engine] = {"job": job_seconds}

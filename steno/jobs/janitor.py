@@ -47,10 +47,10 @@ class Janitor:
     def look_at(self, job_id: str) -> None:
         """File one folder: forget an old one, remove an orphan, watch an unfinished one. Raises RedisError, OSError."""
         storage = self._storage
-        ended = outcome(storage, job_id)
-        if ended is None and not storage.has(job_id, REQUEST):
+        if not storage.has(job_id, REQUEST):
             self._look_at_rest(job_id)
             return
+        ended = outcome(storage, job_id)
         storage.tidy(job_id, ORPHAN_SECONDS)
         if job_id not in self._listed:
             self._list(job_id)
@@ -60,7 +60,7 @@ class Janitor:
             self._keep_or_forget(job_id, ended)
 
     def _look_at_rest(self, job_id: str) -> None:
-        """An upload under way, or what is left of one. Deleted at the second look, since a clock may jump beside a live one."""
+        """An upload under way, or what is left of one, or of a job half deleted. It goes at the second look: clocks jump."""
         limit = self._settings.tus_expiry if self._storage.has(job_id, UPLOAD) else ORPHAN_SECONDS
         if self._storage.idle_seconds(job_id) <= max(limit, self._settings.upload_idle_limit * 2):
             return

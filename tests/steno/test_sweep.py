@@ -14,7 +14,7 @@ from steno.jobs import sweep as sweep_module
 from steno.jobs.janitor import ORPHAN_SECONDS
 from steno.jobs.options import Options
 from steno.jobs.queue import JobQueue, job_key, paused
-from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, UPLOAD, JobRequest, Status, error_record, utc_now
+from steno.jobs.record import ERROR, OUTCOMES, REQUEST, TRANSCRIPT, UPLOAD, JobRequest, Status, error_record, utc_now
 from steno.jobs.state import STATUS_FIELDS, parse_state
 from steno.jobs.submit import Submission, submit
 from steno.jobs.sweep import Sweep
@@ -158,6 +158,18 @@ def test_a_job_that_came_in_pieces_is_as_any_other(place: Place) -> None:
     for _ in range(2):
         scan(place)
     assert list(place.storage.job_ids()) == place.waiting() == [job_id]
+
+
+def test_a_job_whose_deletion_was_cut_short_goes_whatever_came_of_it(place: Place) -> None:
+    for record in OUTCOMES:
+        name = f"half-{record.partition('.')[0]}"
+        place.storage.create(name, "audio.wav").commit()
+        place.storage.put(name, record, {"failed_at": "2026-01-01T00:00:00Z"})
+        place.age(name, ORPHAN_SECONDS + 60)
+    for _ in range(2):
+        scan(place)
+    assert list(place.storage.job_ids()) == []
+    assert place.waiting() == []
 
 
 def test_a_clock_that_jumps_beside_an_upload_costs_it_nothing(place: Place) -> None:

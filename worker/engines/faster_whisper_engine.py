@@ -45,7 +45,7 @@ class FasterWhisper:
                 rest = self._rest(stretches, info.language, asked)
                 return Hearing(info.language, probability, chain(first, rest), warnings, is_live=True)
             # Nobody speaks here: what the model would say of the language means nothing, so listen on.
-        return Hearing(options.language, None, iter(()))
+        return Hearing(options.language, None, iter(()), warnings)
 
     def _rest(self, stretches: Iterator[tuple[float, Any]], language: str, asked: dict[str, Any]) -> Iterator[Segment]:
         """What is said after the first stretch with speech in it, whose language is that of the recording."""

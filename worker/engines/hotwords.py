@@ -11,8 +11,9 @@ def fitting(hotwords: str | None, model: Any) -> tuple[str | None, tuple[str, ..
     """As many of the hotwords as there is room for, by the tokenizer of faster-whisper's model; a warning if that is not all."""
     if hotwords is None:
         return None, ()
+    hotwords = hotwords.strip()
     tokenizer = model.hf_tokenizer
-    tokens = tokenizer.encode(f" {hotwords.strip()}", add_special_tokens=False).ids
+    tokens = tokenizer.encode(f" {hotwords}", add_special_tokens=False).ids
     if len(tokens) <= MOST_TOKENS:
         return hotwords, ()
     kept = tokenizer.decode(tokens[:MOST_TOKENS]).strip().rstrip("\N{REPLACEMENT CHARACTER}")

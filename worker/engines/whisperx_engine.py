@@ -44,7 +44,7 @@ class WhisperX:
         hotwords, warnings = fitting(options.hotwords, self._pipeline.model)
         heard = self._listen(samples, language, replace(options, hotwords=hotwords), report)
         if not heard:
-            return Hearing(options.language, None, iter(()))
+            return Hearing(options.language, None, iter(()), warnings)
         told = [*warnings]
         if options.word_timestamps or options.diarize:
             heard = self._timed(heard, language, options.task, samples, report, told)

@@ -6,13 +6,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import engines, events, overhead, recovery, reload, status, upload, uploads_at_once, warm
+from benchmarks import engines, events, openai, overhead, recovery, reload, status, upload, uploads_at_once, warm
 from benchmarks.result import Result
 
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Result]]] = {
     "upload": upload.run,
     "status": status.run,
     "events": events.run,
+    "openai": openai.run,
     "overhead": overhead.run,
     "uploads-at-once": uploads_at_once.run,
     "warm": warm.run,

@@ -32,6 +32,8 @@ class Service:
     """A running Steno with one worker for one engine. While it was warmed, jobs announced `loads` times that they load."""
 
     engine: str
+    pid: int
+    """Of the API."""
     port: int
     redis: "Redis"
     uploads: Path
@@ -69,7 +71,7 @@ def warm_service(folder: Path, engine: str, models: Mapping[str, str]) -> Iterat
     with redis_server(folder) as redis:
         settings = steno_settings(redis, uploads, STENO_ENGINES=engine, **models)
         with web_app("api.main:app", **settings) as api, program("worker.main", log=log, **settings):
-            cold = Service(engine, api.port, redis, uploads)
+            cold = Service(engine, api.pid, api.port, redis, uploads)
             try:
                 with Trace(redis) as trace:
                     cold.words(cold.transcribe(ONE_A_LANGUAGE)[0])

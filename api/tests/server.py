@@ -102,10 +102,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(settings: Settings, patience: int | None = None, resolver: Resolver = resolve) -> Iterator[Server]:
+def running(
+    settings: Settings, patience: int | None = None, resolver: Resolver = resolve, app: FastAPI | None = None
+) -> Iterator[Server]:
     """A server over these settings; told to stop, it waits for its requests, `patience` seconds if given."""
     listening = socket.create_server(("127.0.0.1", 0))
-    app = app_over(settings)
+    app = app or app_over(settings)
     app.state.steno.resolver = resolver
     config = uvicorn.Config(app, log_level="critical", ws="none", timeout_graceful_shutdown=patience, access_log=False)
     inner = uvicorn.Server(config)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import openai
 import pytest
+from fastapi import HTTPException
 from fastapi.testclient import TestClient
 from openai import OpenAI
 
@@ -14,7 +15,7 @@ from api.tests.asked import Asked
 from api.tests.conftest import Serve
 from api.tests.desk import HEARD, Desk
 from api.tests.listener import ears
-from api.tests.server import Server, app_over, eventually
+from api.tests.server import Server, app_over, eventually, running
 from api.tests.wire import KIB, MIB, MULTIPART, Answer, field, form, head, recording
 from steno.config import Settings
 from steno.jobs import news, steer
@@ -167,6 +168,32 @@ def test_what_was_not_foreseen_is_told_in_the_shape_of_the_door(settings: Settin
     assert (inside.status_code, inside.json()["error"]["type"]) == (500, "server_error")
     assert (outside.status_code, outside.json()["code"]) == (500, "internal_server_error")
     assert "secret" not in inside.text + outside.text
+
+
+@pytest.mark.parametrize(
+    ("status", "raised", "kind"),
+    [
+        (401, openai.AuthenticationError, "authentication_error"),
+        (403, openai.PermissionDeniedError, "permission_error"),
+    ],
+)
+def test_who_may_not_come_in_is_told_so_as_openais_client_expects(
+    settings: Settings, status: int, raised: type[openai.APIStatusError], kind: str
+) -> None:
+    """Nobody is kept out yet; whoever keeps them out, a proxy or a later Steno, has the words for it."""
+    app = app_over(settings)
+
+    @app.get("/v1/closed")
+    async def refuse() -> None:
+        raise HTTPException(status, "Give a key.")
+
+    with (
+        running(settings, app=app) as server,
+        OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client,
+        pytest.raises(raised) as refused,
+    ):
+        client.get("/closed", cast_to=object)
+    assert refused.value.type == kind
 
 
 def test_a_missing_field_is_named(served: Server) -> None:

@@ -56,10 +56,8 @@ def _form() -> dict[str, Any]:
     key = {"type": "string", "maxLength": 255}
     about = "A repeated request with the same key is answered with the job of the first, as long as that is kept."
     header = {"name": "Idempotency-Key", "in": "header", "schema": key, "description": about}
-    body = form_description({**field_schemas(UrlRequest), **option_schemas(), **handling_schemas()}, "engine")
-    schema = body["content"]["multipart/form-data"]["schema"]
-    schema["required"].remove("file")
-    schema["oneOf"] = [{"required": ["file"]}, {"required": ["url"]}]
+    fields = {**field_schemas(UrlRequest), **option_schemas(), **handling_schemas()}
+    body = form_description(fields, "engine", instead="url")
     return {"requestBody": body, "parameters": [header]}
 
 

@@ -163,10 +163,19 @@ def field_schemas(model: type[BaseModel]) -> dict[str, Any]:
     return {name: {**told.get("anyOf", [told])[0], "description": told["description"]} for name, told in fields.items()}
 
 
-def form_description(properties: Mapping[str, Any], *required: str, file: str = "file") -> dict[str, Any]:
-    """A door's form with a file, for the API's description: the routes read it as a stream, so FastAPI cannot see it."""
+def form_description(
+    properties: Mapping[str, Any], *required: str, file: str = "file", instead: str | None = None
+) -> dict[str, Any]:
+    """A door's form with a file, for the API's description: the routes read it as a stream, so FastAPI cannot see it.
+
+    `instead` is the field that may come in place of the file.
+    """
     recording = {"type": "string", "format": "binary", "description": "The recording."}
-    schema = {"type": "object", "properties": {file: recording, **properties}, "required": [file, *required]}
+    schema: dict[str, Any] = {"type": "object", "properties": {file: recording, **properties}, "required": [*required]}
+    if instead is None:
+        schema["required"].append(file)
+    else:
+        schema["oneOf"] = [{"required": [file]}, {"required": [instead]}]
     named = {"schema": {"type": "string"}, "example": f'form-data; name="{file}"; filename="talk.flac"'}
     encoding = {file: {"headers": {"Content-Disposition": named}}}
     return {"required": True, "content": {"multipart/form-data": {"schema": schema, "encoding": encoding}}}

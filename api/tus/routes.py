@@ -135,6 +135,7 @@ async def ask_offset(request: Request, upload_id: str) -> Response:
     return Response(headers={**_where(found), **{name: value for name, value in told.items() if value is not None}})
 
 
+@router.post("/{upload_id}", include_in_schema=False)  # for clients that can only POST, with X-HTTP-Method-Override
 @router.patch(
     "/{upload_id}",
     status_code=204,
@@ -193,12 +194,6 @@ async def delete_upload(request: Request, upload_id: str) -> Response:
                 await asyncio.to_thread(state.storage.delete, upload_id)
                 return Response(status_code=204)
     return await delete_job(upload_id, state)
-
-
-@router.post("/{upload_id}", include_in_schema=False)
-async def no_such_method(request: Request, upload_id: str) -> Response:
-    """For clients that can only POST, with X-HTTP-Method-Override."""
-    raise HTTPException(405)
 
 
 _METHODS: Final[dict[tuple[str, str], Callable[..., Awaitable[Response]]]] = {

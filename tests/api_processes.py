@@ -60,14 +60,21 @@ class Api:
             return False
 
 
+def settings_in(folder: Path, database: int) -> Settings:
+    """Settings over a folder and a database of the session's Redis that no other test uses."""
+    address = f"redis://127.0.0.1:{os.environ['REDIS_PORT']}/{database}"
+    return Settings(redis_url=address, upload_dir=folder / "jobs", tus_lock=0.5)
+
+
 @contextmanager
-def apis(settings: Settings, count: int, log: Path, **environment: str) -> Iterator[list[Api]]:
-    """So many of them, all over the same Redis and the same folder."""
+def apis(settings: Settings, count: int) -> Iterator[list[Api]]:
+    """So many of them, all over the same Redis and the same folder; their log lies beside it."""
+    log = settings.upload_dir.parent / "log"
     shared = {
         "STENO_REDIS_URL": settings.redis_address,
         "UPLOAD_DIR": str(settings.upload_dir),
         "PYTHONWARNINGS": "ignore",
-        **environment,
+        "STENO_TUS_LOCK": str(settings.tus_lock),
     }
     with ExitStack() as stack:
         made = [stack.enter_context(_api(environment_with(shared), log)) for _ in range(count)]

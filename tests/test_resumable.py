@@ -3,7 +3,6 @@
 import contextlib
 import http.server
 import json
-import os
 import random
 import re
 import subprocess
@@ -20,11 +19,10 @@ import pytest
 from conftest import DATA
 from steno.client import Client
 from steno.client_errors import Away, ClientError
-from steno.config import Settings
 from steno.redis_server import free_port
 from steno.resumable import LARGE, PIECE_BYTES
 from steno.serve import Stack
-from tests.api_processes import Api, apis
+from tests.api_processes import Api, apis, settings_in
 from tests.processes import eventually
 
 FIELDS = {"engine": "whisperx", "language": "de"}
@@ -37,8 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def api(folder: Path) -> Iterator[Api]:
-    settings = Settings(redis_url=f"redis://127.0.0.1:{os.environ['REDIS_PORT']}/5", upload_dir=folder / "jobs")
-    with apis(settings, 1, folder / "log", STENO_TUS_LOCK="0.5") as made:
+    with apis(settings_in(folder, 5), 1) as made:
         yield made[0]
 
 

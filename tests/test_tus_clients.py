@@ -21,8 +21,7 @@ from tusclient.uploader.uploader import AsyncUploader, Uploader
 
 from api.tests.tus import Tus, job_of
 from api.tests.wire import MIB
-from steno.config import Settings
-from tests.api_processes import Api, apis
+from tests.api_processes import Api, apis, settings_in
 from tests.processes import eventually
 
 METADATA: Final = {"filename": "talk.wav", "filetype": "audio/wav", "engine": "whisperx", "labels": "from afar"}
@@ -39,8 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def api(folder: Path) -> Iterator[Api]:
-    settings = Settings(redis_url=f"redis://127.0.0.1:{os.environ['REDIS_PORT']}/4", upload_dir=folder / "jobs")
-    with apis(settings, 1, folder / "log", STENO_TUS_LOCK="0.5") as made:
+    with apis(settings_in(folder, 4), 1) as made:
         yield made[0]
 
 

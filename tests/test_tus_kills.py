@@ -17,7 +17,7 @@ from api.tests.wire import MIB, Wire
 from steno.config import Settings
 from steno.jobs.queue import JobQueue
 from steno.jobs.record import REQUEST, UPLOAD
-from tests.api_processes import Api, apis
+from tests.api_processes import Api, apis, settings_in
 from tests.processes import alive, eventually
 
 KILLS: Final = int(os.environ.get("STENO_TEST_ROUNDS", "20"))
@@ -65,9 +65,8 @@ class Service:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("apis")
-    settings = Settings(redis_url=f"redis://127.0.0.1:{os.environ['REDIS_PORT']}/3", upload_dir=folder / "jobs")
-    with apis(settings, 2, folder / "log", STENO_TUS_LOCK="0.5") as made:
+    settings = settings_in(tmp_path_factory.mktemp("apis"), 3)
+    with apis(settings, 2) as made:
         yield Service(settings, made)
 
 

@@ -6,6 +6,7 @@ from api.tests.desk import Desk
 from api.tests.listener import ears
 from api.tests.server import Server, eventually
 from api.tests.wire import Answer
+from steno.jobs.record import Status, outcome
 
 
 class Asked(threading.Thread):
@@ -27,3 +28,16 @@ class Asked(threading.Thread):
         self.join()
         assert self._answer is not None
         return self._answer
+
+
+def assert_hanging_up_cancels(server: Server, desk: Desk, request: bytes, keep: bool) -> None:
+    """A client that leaves while its request waits: the job is canceled, or goes on where it is to be kept."""
+    with server.connect() as wire:
+        wire.send(request)
+        assert eventually(lambda: ears(desk.redis) == 1)
+        (job_id,) = desk.queue.unfinished()
+    assert eventually(lambda: not ears(desk.redis))
+    if keep:
+        assert outcome(desk.storage, job_id) is None
+    else:
+        assert eventually(lambda: outcome(desk.storage, job_id) is Status.CANCELED)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from api.tests.asked import Asked
+from api.tests.asked import Asked, assert_hanging_up_cancels
 from api.tests.conftest import Serve
 from api.tests.desk import Desk
 from api.tests.listener import ears
@@ -16,7 +16,7 @@ from api.tests.wire import KIB, MIB, SOUND, Answer, field, form, head, recording
 from conftest import DATA
 from steno.jobs import steer
 from steno.jobs.options import Options
-from steno.jobs.record import Status, outcome
+from steno.jobs.record import outcome
 
 ASR: Final = "/asr"
 DETECT: Final = "/detect-language"
@@ -321,15 +321,7 @@ def test_after_its_time_the_answer_names_the_job_which_goes_on(serve: Serve, des
 def test_who_hangs_up_cancels_the_job_unless_told_otherwise(serve: Serve, desk: Desk, keep: bool) -> None:
     desk.offer("whisperx", 60)
     server = serve(openai_keep_abandoned=keep)
-    with server.connect() as wire:
-        wire.send(request())
-        assert eventually(lambda: ears(desk.redis) == 1)
-        (job_id,) = desk.queue.unfinished()
-    assert eventually(lambda: not ears(desk.redis))
-    if keep:
-        assert outcome(desk.storage, job_id) is None
-    else:
-        assert eventually(lambda: outcome(desk.storage, job_id) is Status.CANCELED)
+    assert_hanging_up_cancels(server, desk, request(), keep)
 
 
 @pytest.mark.parametrize("encode", ["true", "false"])

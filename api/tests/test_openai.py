@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from openai import OpenAI
 
 from api.openai.envelope import Fault
-from api.tests.asked import Asked
+from api.tests.asked import Asked, assert_hanging_up_cancels
 from api.tests.conftest import Serve
 from api.tests.desk import HEARD, Desk
 from api.tests.listener import ears
@@ -19,7 +19,7 @@ from api.tests.server import Server, app_over, eventually, running
 from api.tests.wire import KIB, MIB, MULTIPART, Answer, field, form, head, recording
 from steno.config import Settings
 from steno.jobs import news, steer
-from steno.jobs.record import Status, outcome
+from steno.jobs.record import outcome
 from steno.transcript import Segment
 
 PATH: Final = "/v1/audio/transcriptions"
@@ -94,15 +94,7 @@ def test_after_its_time_the_answer_names_the_job_which_goes_on(serve: Serve, des
 def test_who_hangs_up_cancels_the_job_unless_told_otherwise(serve: Serve, desk: Desk, keep: bool, stream: str) -> None:
     desk.offer("whisperx", 60)
     server = serve(openai_keep_abandoned=keep, openai_wait=20.0)
-    with server.connect() as wire:
-        wire.send(request(MODEL, field("stream", stream)))
-        assert eventually(lambda: ears(desk.redis) == 1)
-        (job_id,) = desk.queue.unfinished()
-    assert eventually(lambda: not ears(desk.redis))
-    if keep:
-        assert outcome(desk.storage, job_id) is None
-    else:
-        assert eventually(lambda: outcome(desk.storage, job_id) is Status.CANCELED)
+    assert_hanging_up_cancels(server, desk, request(MODEL, field("stream", stream)), keep)
 
 
 def test_a_full_queue_is_refused_before_the_upload_is_read(serve: Serve, desk: Desk) -> None:

@@ -127,11 +127,12 @@ def test_by_default_a_dead_worker_is_noticed_within_30_seconds(settings: Setting
 def test_a_job_whose_workers_always_die_fails_in_the_end(
     bench: Bench, warm: "subprocess.Popen[bytes]", start_worker: StartWorker
 ) -> None:
-    job_id, _ = hold(bench, warm)
+    job_id, engine = hold(bench, warm)
+    os.kill(warm.pid, signal.SIGKILL)
+    assert eventually(lambda: not alive(engine))  # a worker that lives writes its own count over this one
     bench.queue.redis.hset(
         job_key(job_id), "meta", f'{{"attempts": {bench.settings.max_attempts}, "stage": "decoding", "progress": 0}}'
     )
-    os.kill(warm.pid, signal.SIGKILL)
     start_worker()
     assert eventually(lambda: bench.over(job_id))
     assert bench.error(job_id)["code"] == "worker_died"

@@ -51,7 +51,7 @@ class SlowStorage(LocalStorage):
         self.full, self.uploads = full, list[SlowUpload]()
 
     def create(self, job_id: str, audio: str) -> SlowUpload:
-        upload = SlowUpload(self._folder(job_id), audio)
+        upload = SlowUpload(self._root, job_id, audio)
         upload.full = self.full
         self.uploads.append(upload)
         return upload
@@ -143,7 +143,7 @@ def test_a_folder_that_is_made_while_the_client_leaves_is_removed(settings: Sett
     class LateStorage(LocalStorage):
         def create(self, job_id: str, audio: str) -> LocalUpload:
             time.sleep(0.2)
-            return LocalUpload(self._folder(job_id), audio)
+            return LocalUpload(self._root, job_id, audio)
 
     storage = LateStorage(settings.upload_dir)
 

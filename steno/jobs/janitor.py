@@ -7,6 +7,7 @@ owed is due. Reads all of storage; safe to run twice, and on several machines at
 import contextlib
 import logging
 import time
+from collections.abc import Iterator
 from typing import Final, cast
 
 from steno.config import DAY, Settings
@@ -28,7 +29,7 @@ _RECORDING: Final = "audio."
 
 
 class Janitor:
-    """`look_at` one folder after the other; `begin` a round first."""
+    """Within a `round`, `look_at` one folder after the other."""
 
     def __init__(self, settings: Settings, storage: Storage, queue: JobQueue) -> None:
         self._settings = settings
@@ -38,11 +39,14 @@ class Janitor:
         self._idle: set[str] = set()
         self._idle_before: set[str] = set()
 
-    def begin(self) -> None:
+    @contextlib.contextmanager
+    def round(self) -> Iterator[None]:
         """Raises redis.exceptions.RedisError."""
         members = cast("list[bytes]", self._queue.redis.zrange(INDEX, 0, -1))
         self._listed = {member.decode() for member in members}
         self._idle_before, self._idle = self._idle, set()
+        yield
+        self._listed = set()  # some 100 bytes a job, which a worker need not hold for the minute until the next round
 
     def look_at(self, job_id: str) -> None:
         """File one folder: forget an old one, remove an orphan, watch an unfinished one. Raises RedisError, OSError."""

@@ -66,9 +66,9 @@ class Sweep:
         redis = self._queue.redis
         if redis.exists(_REMEMBERS):
             return
-        self._janitor.begin()
-        for job_id in self._storage.job_ids():
-            self._guarded(self._janitor.look_at, job_id)
+        with self._janitor.round():
+            for job_id in self._storage.job_ids():
+                self._guarded(self._janitor.look_at, job_id)
         for queue in self._queue.all_queues():
             for registry in (FinishedJobRegistry, FailedJobRegistry):
                 registry(queue=queue).cleanup()

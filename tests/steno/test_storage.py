@@ -1,5 +1,6 @@
 import contextlib
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -190,3 +191,30 @@ def test_idle_time_is_that_of_the_newest_write(storage: LocalStorage) -> None:
     upload.write(views(b"still arriving"))
     assert storage.idle_seconds("a") < 60
     upload.discard()
+
+
+def test_no_job_id_is_interned(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `Path` does; the holes that Python's table of such strings leaves when it is rebuilt made the API grow."""
+    interned: list[str] = []
+
+    def intern(text: str) -> str:
+        interned.append(text)
+        return text
+
+    monkeypatch.setattr(sys, "intern", intern)
+    upload = storage.create("born", "audio.wav")
+    upload.write(views(b"RIFF"))
+    upload.move_to("job-7")
+    upload.commit()
+    storage.put("job-7", "request.json", {})
+    assert storage.get("job-7", "request.json") == {}
+    assert storage.has("job-7", "audio.wav")
+    assert storage.digest("job-7", "audio.wav")
+    assert storage.written_at("job-7", "audio.wav")
+    assert storage.idle_seconds("job-7") < 60
+    assert sorted(storage.names("job-7")) == ["audio.wav", "request.json"]
+    assert list(storage.job_ids()) == ["job-7"]
+    storage.tidy("job-7", 60)
+    storage.remove("job-7", "audio.wav")
+    storage.delete("job-7")
+    assert not interned

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from starlette.types import Receive
 
-from api.errors import NoWorker, QueueFull, ServerStops, StillAtWork
+from api.errors import NoWorker, QueueFull, QueueUnavailable, ServerStops, StillAtWork
 from api.hold import while_connected
 from api.news import hub_of
 from api.state import State
@@ -51,16 +51,25 @@ async def outcome_of(receive: Receive, state: State, job_id: str, seconds: float
     """The job once it is over, with its result; None if the client hung up first.
 
     Nobody will ask for the result then, or where the server stops: the job is canceled, unless it is to be kept. Raises
-    StillAtWork after so many seconds, JobNotFound where somebody deleted it, ServerStops.
+    StillAtWork after so many seconds, JobNotFound where somebody deleted it, ServerStops, QueueUnavailable.
     """
     with contextlib.suppress(TimeoutError):
         if not await while_connected(receive, _at_most(seconds, state, job_id)):
             await give_up(state, job_id, keep)
             return None
-    view = await job_view(state, job_id)
+    view = await look_at(state, job_id)
     if view.is_over:
         return view
     raise await unfinished(state, job_id, keep)
+
+
+async def look_at(state: State, job_id: str) -> JobView:
+    """The job that was waited for. Raises JobNotFound, and QueueUnavailable, which says that the job goes on."""
+    try:
+        return await job_view(state, job_id)
+    except RedisError as error:
+        away = "The job queue (Redis) cannot be reached; the job goes on when it is back"
+        raise QueueUnavailable(f"{away}, and GET /status/{job_id} will have its result.") from error
 
 
 async def unfinished(state: State, job_id: str, keep: bool) -> StillAtWork | ServerStops:

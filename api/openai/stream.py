@@ -18,8 +18,7 @@ from api.openai import bodies
 from api.openai.envelope import Fault, fault_of, fault_of_job
 from api.openai.fields import AudioFields
 from api.state import State
-from api.views import job_view
-from api.waiting import give_up, unfinished
+from api.waiting import give_up, look_at, unfinished
 from api.watch import Watch
 from steno.transcript import Transcript
 from steno.transcript.model import channel_of
@@ -96,7 +95,7 @@ class TranscriptStream(Response):
                 async for piece in self._live():
                     await self._send(send, piece)
                 await hub_of(self._state).over(self._job_id)
-            view = await job_view(self._state, self._job_id)
+            view = await look_at(self._state, self._job_id)
         except TimeoutError:
             return fault_of(await unfinished(self._state, self._job_id, settings.openai_keep_abandoned))
         except ApiError as error:

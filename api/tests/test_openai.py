@@ -9,6 +9,7 @@ import pytest
 from fastapi import HTTPException
 from fastapi.testclient import TestClient
 from openai import OpenAI
+from redis import Redis
 
 from api.openai.envelope import Fault
 from api.tests.asked import Asked, assert_hanging_up_cancels
@@ -20,6 +21,7 @@ from api.tests.wire import KIB, MIB, MULTIPART, Answer, field, form, head, recor
 from steno.config import Settings
 from steno.jobs import news, steer
 from steno.jobs.record import outcome
+from steno.redis_server import RedisServer
 from steno.transcript import Segment
 
 PATH: Final = "/v1/audio/transcriptions"
@@ -87,6 +89,24 @@ def test_after_its_time_the_answer_names_the_job_which_goes_on(serve: Serve, des
     assert (told["code"], answer.headers["x-should-retry"]) == ("still_at_work", "false")
     assert f"/status/{job_id}" in told["message"]
     assert (desk.queue.unfinished(), outcome(desk.storage, job_id)) == ({job_id}, None)
+
+
+@pytest.mark.parametrize(
+    ("stream", "status", "code"), [("false", 503, "queue_unavailable"), ("true", 504, "still_at_work")]
+)
+def test_where_redis_goes_away_meanwhile_the_answer_names_the_job(
+    serve: Serve, mortal_redis: RedisServer, stream: str, status: int, code: str
+) -> None:
+    server = serve(redis_url=mortal_redis.url, openai_wait=3.0)
+    desk = Desk(server.settings, Redis.from_url(mortal_redis.url))
+    desk.offer("whisperx", 60)
+    asked = Asked(server, desk, request(MODEL, field("stream", stream)))
+    mortal_redis.stop()
+    told = error_of(asked.answer(), status)
+    assert told["code"] == code
+    assert f"/status/{asked.job_id}" in told["message"]
+    assert outcome(desk.storage, asked.job_id) is None
+    assert desk.request(asked.job_id).filename
 
 
 @pytest.mark.parametrize("keep", [False, True])

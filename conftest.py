@@ -30,6 +30,8 @@ def pytest_configure(config: pytest.Config) -> None:
     folder, port = TemporaryDirectory(prefix="steno-tests-"), free_port()
     server = RedisServer(Path(folder.name) / "redis", port)
     server.start()
+    with Redis.from_url(f"redis://127.0.0.1:{port}") as redis:
+        redis.config_set("appendonly", "no")  # or a busy disk holds every lock and heartbeat up
     config.add_cleanup(folder.cleanup)
     config.add_cleanup(server.stop)  # the last to be added is the first to be done
     os.environ.update(REDIS_HOST="127.0.0.1", REDIS_PORT=str(port), UPLOAD_DIR=f"{folder.name}/uploads")

@@ -90,8 +90,8 @@ def look_at_folders(service: Service, book: Book, found: Findings) -> None:
     _soon(
         lambda: all(_outcomes(storage, job_id) for job_id in storage.job_ids() if storage.has(job_id, "request.json"))
     )
-    _make_old(service)
-    _soon(lambda: all(storage.has(job_id, "request.json") for job_id in storage.job_ids()))
+    service.set_clock(_HOURS)
+    _soon(lambda: _rests_are_gone(service, storage))
     accepted, jobs = book.accepted, Counter[str]()
     for job_id in storage.job_ids():
         names = {path.name for path in (service.jobs / job_id).iterdir()}
@@ -123,11 +123,14 @@ def _look_at_unanswered(storage: LocalStorage, job_id: str, filename: str, book:
         found.wrong_words.append(f"{job_id}, never answered: {result['text']!r}")
 
 
-def _make_old(service: Service) -> None:
-    """Put the clock forward and have the sweep read all folders at once, as it does when Redis has lost its memory."""
-    service.set_clock(_HOURS)
+def _rests_are_gone(service: Service, storage: LocalStorage) -> bool:
+    """If not, all folders are read again, as where Redis has lost its memory: each worker removes a rest at its second look."""
+    holds = [storage.names(job_id) for job_id in storage.job_ids()]
+    if all("request.json" in names and not any(name.endswith(".part") for name in names) for names in holds):
+        return True
     with contextlib.suppress(RedisError):
         service.redis.delete("steno:remembers")
+    return False
 
 
 def look_at_webhooks(receiver: Receiver, book: Book, found: Findings, seconds: float) -> None:

@@ -60,10 +60,10 @@ class Api:
             return False
 
 
-def settings_in(folder: Path, database: int) -> Settings:
+def settings_in(folder: Path, database: int, tus_lock: float = 2.0) -> Settings:
     """Settings over a folder and a database of the session's Redis that no other test uses."""
     address = f"redis://127.0.0.1:{os.environ['REDIS_PORT']}/{database}"
-    return Settings(redis_url=address, upload_dir=folder / "jobs", tus_lock=0.5)
+    return Settings(redis_url=address, upload_dir=folder / "jobs", tus_lock=tus_lock)
 
 
 @contextmanager

@@ -6,11 +6,14 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from redis import Redis
 from typer.testing import CliRunner
 
 from conftest import DATA
 from steno.cli import app
+from steno.jobs.queue import UNFINISHED
 from steno.serve import Stack
+from steno.webhooks.due import DUE, HELD
 from tests.processes import eventually
 from tests.receivers import Receiver, receiving, says
 
@@ -42,6 +45,9 @@ def test_a_finished_job_calls_back_signed(http: httpx.Client, stack: Stack) -> N
         "finished",
     )
     assert (told["data"]["labels"], told["data"]["metadata"]) == (["a", "b"], {"case": "7"})
+    assert stack.redis
+    with Redis.from_url(stack.redis.url) as redis:  # the courier lets go of a job after it has written what it did
+        assert eventually(lambda: redis.zscore(DUE, job_id) is None and redis.zscore(HELD, job_id) is None)
     (event,) = http.get(f"/jobs/{job_id}/deliveries").json()["events"]
     assert event["state"] == "delivered"
     with receiving(says(204), port=port) as receiver:
@@ -57,7 +63,9 @@ def test_a_failed_job_and_one_that_was_reused_call_back_too(http: httpx.Client, 
         told = heard(receiver, stack)
     assert (told["type"], told["data"]["error_code"]) == ("transcription.failed", "audio_unreadable")
     first = submit(http, "exact-de-6.wav")
-    assert eventually(lambda: http.get(f"/status/{first}").json()["status"] == "finished")
+    assert stack.redis
+    with Redis.from_url(stack.redis.url) as redis:  # a job is settled once it can be used again
+        assert eventually(lambda: not redis.sismember(UNFINISHED, first))
     with receiving(says(200)) as receiver:
         submit(http, "exact-de-6.wav", callback_url=receiver.url(), reuse="true")
         assert heard(receiver, stack)["data"]["reused_from"] == first

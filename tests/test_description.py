@@ -16,6 +16,8 @@ from tests.test_end_to_end import finished, upload
 
 ROOT = Path(__file__).parent.parent
 CONFIG = """
+request-timeout = 60
+
 # Of what is refused here, a JSON schema cannot say it: an option that the engine has not, a file that is no audio.
 [[operations]]
 include-name = [
@@ -74,7 +76,7 @@ def jobs_to_steer(url: str) -> list[str]:
         return jobs
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_every_answer_is_as_described(small_stack: Stack, tmp_path: Path) -> None:
     jobs = jobs_to_steer(small_stack.url)
     config = tmp_path / "schemathesis.toml"

@@ -165,9 +165,12 @@ def leave_nothing_open(stack: Stack) -> None:
     assert stack.redis
     queue = JobQueue(Settings(redis_url=stack.redis.url))
     assert eventually(lambda: not queue.unfinished())
-    assert queue.queue("faster-whisper").get_job_ids() == []
+    assert eventually(
+        lambda: queue.queue("faster-whisper").get_job_ids() == []
+    )  # a job that was handed out twice goes, too
     queue.redis.close()
     for folder in (stack.data_dir / "jobs").iterdir():
-        names = sorted(path.name.partition(".")[0] for path in folder.iterdir())
+        # A record whose writer was killed is left to the janitor for an hour.
+        names = sorted(path.name.partition(".")[0] for path in folder.iterdir() if ".json." not in path.name)
         if (folder / TRANSCRIPT).exists():
             assert names == ["audio", "request", "transcript"]

@@ -1,5 +1,6 @@
 """`steno serve`: up in seconds, one service a folder and port, and no process left behind."""
 
+import contextlib
 import os
 import re
 import signal
@@ -108,7 +109,9 @@ def test_it_makes_a_secret_for_webhooks_keeps_it_and_says_where(serve: Serve, tm
 
 
 def _command(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""  # it has ended
 
 
 def _environment(pid: int) -> list[bytes]:
@@ -120,7 +123,8 @@ def test_a_killed_part_comes_back(serve: Serve) -> None:
     process = serve(port)
     until_ready(process)
     for member in family(process.pid):
-        os.kill(member, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(member, signal.SIGKILL)
     assert eventually(lambda: _ready(port))
 
 
@@ -131,8 +135,10 @@ def test_jobs_survive_a_restart_of_everything(serve: Serve, tmp_path: Path) -> N
     with human.open("rb") as file:
         form = {"engine": "pocketsphinx"}
         job_id = httpx.post(f"http://127.0.0.1:{port}/transcribe", files={"file": file}, data=form).json()["job_id"]
+    its = family(first.pid)
     first.kill()
     first.wait()
+    assert eventually(lambda: not any(map(alive, its)))
     second = serve(port)
     until_ready(second)
 

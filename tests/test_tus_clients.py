@@ -28,6 +28,7 @@ METADATA: Final = {"filename": "talk.wav", "filetype": "audio/wav", "engine": "w
 PIECE: Final = 1 * MIB
 JS: Final = Path(__file__).parent / "tus_js"
 BIN: Final = Path(sys.executable).parent
+pytestmark = pytest.mark.timeout(400)  # npm may have to fetch what it installs
 IsJob = Callable[[str, Path], bool]
 
 
@@ -165,7 +166,7 @@ def node() -> list[str]:
         installed, wanted = JS / "node_modules" / ".package-lock.json", JS / "package-lock.json"
         if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
             command = [str(BIN / "npm"), "ci", "--prefer-offline"]
-            run = subprocess.run(command, cwd=JS, env=environment, capture_output=True, text=True, timeout=100)
+            run = subprocess.run(command, cwd=JS, env=environment, capture_output=True, text=True, timeout=300)
             assert run.returncode == 0, run.stderr
     return [str(BIN / "node"), str(JS / "upload.mjs")]
 

@@ -65,7 +65,7 @@ class Service:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    settings = settings_in(tmp_path_factory.mktemp("apis"), 3)
+    settings = settings_in(tmp_path_factory.mktemp("apis"), 3, tus_lock=0.5)  # what a kill leaves behind is waited for
     with apis(settings, 2) as made:
         yield Service(settings, made)
 
@@ -79,14 +79,17 @@ def test_twenty_random_kills_cost_one_upload_nothing(service: Service) -> None:
     dice = random.Random(5)
     data = b"RIFF" + dice.randbytes(16 * MIB)
     path, at = begun(service, len(data)), 0
-    for _ in range(KILLS):
+    partial = service.folder / job_of(path) / "audio.wav.part"
+    for number in range(KILLS):
         api = dice.choice(service.apis)
         before, at = at, service.offset(api, path)
         assert before <= at < len(data)
         with Wire(api.port) as wire:
-            sent = dice.randrange(1_000_000)
+            sent = dice.randrange(1_000_000) if number % 4 else 700_000
             begin_patch(wire, path, at, len(data) - at, data[at : at + sent])
             time.sleep(dice.random() * 0.05)
+            if not number % 4:  # on a slow machine no other may get so far as to store anything
+                assert eventually(lambda at=at: partial.stat().st_size > at, pause=0.001)  # type: ignore[misc]
             api.kill()
         most, at = at + sent, service.offset(dice.choice(service.apis), path)
         assert at <= most
@@ -168,7 +171,7 @@ def test_an_api_that_is_told_to_stop_does_not_wait_for_the_rest_of_a_piece(servi
         answer = wire.answer()
     assert (answer.status, answer.code, "HEAD" in answer.detail) == (503, "server_stops", True)
     assert eventually(lambda: not alive(pid))
-    assert service.offset(service.apis[1], path) == 700_000
+    assert 524_288 <= service.offset(service.apis[1], path) <= 700_000
 
 
 def test_pieces_may_go_to_any_process(service: Service) -> None:

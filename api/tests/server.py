@@ -22,7 +22,7 @@ from steno.config import Settings
 from steno.outbound import Resolver, resolve
 
 
-def eventually(holds: Callable[[], bool], within: float = 5.0) -> bool:
+def eventually(holds: Callable[[], bool], within: float = 30.0) -> bool:
     """Whether it comes true in time."""
     deadline = time.monotonic() + within
     while not holds():

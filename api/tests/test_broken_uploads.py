@@ -120,7 +120,7 @@ def test_a_client_that_sends_a_head_and_no_body_is_not_waited_for(serve: Serve) 
 
 
 def test_an_upload_that_only_trickles_is_refused(serve: Serve) -> None:
-    server = serve(upload_idle_limit=5, upload_time_limit=0.4)
+    server = serve(upload_idle_limit=60, upload_time_limit=0.4)
     began = time.monotonic()
     with server.connect() as wire:
         wire.send(head(len(LONG)) + LONG[:HALF])
@@ -128,15 +128,15 @@ def test_an_upload_that_only_trickles_is_refused(serve: Serve) -> None:
             time.sleep(0.05)
             wire.send(LONG[at : at + 1])
         assert_refused(server, wire.answer(), 408)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 30
 
 
 def test_a_slow_but_steady_upload_is_taken(serve: Serve) -> None:
-    server, body = serve(upload_idle_limit=0.5), form(ENGINE, recording())
+    server, body = serve(upload_idle_limit=2.0), form(ENGINE, recording())
     with server.connect() as wire:
         wire.send(head(len(body)))
         for at in range(0, len(body), 32):
-            time.sleep(0.05)
+            time.sleep(0.25)
             wire.send(body[at : at + 32])
         assert wire.answer().status == 200
 

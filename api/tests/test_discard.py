@@ -76,14 +76,20 @@ def request(*messages: Message) -> Request:
 
 
 def given_up(
-    settings: Settings, storage: SlowStorage, *messages: Message, cancel_after: float | None = None
+    settings: Settings, storage: SlowStorage, *messages: Message, cancel: bool = False
 ) -> type[BaseException] | None:
     """How the intake of these messages ended; its recording discarded, its folder empty."""
+
+    async def cancel_while_writing(limit: asyncio.Timeout) -> None:
+        while not (storage.uploads and storage.uploads[0].writing):
+            await asyncio.sleep(0.01)
+        limit.reschedule(0)
 
     async def intake() -> type[BaseException] | None:
         taking = Intake(settings, storage)
         try:
-            async with asyncio.timeout(cancel_after):
+            async with asyncio.timeout(None) as limit:
+                _task = asyncio.create_task(cancel_while_writing(limit)) if cancel else None
                 await taking.receive(request(*messages))
         except (ClientDisconnect, InvalidField, StorageFull, TimeoutError) as error:
             await taking.discard()
@@ -112,8 +118,7 @@ BATCH = body(LONG[: MIB + 100_000])
 def test_nothing_is_removed_before_the_last_write_ends(
     settings: Settings, messages: list[Message], ending: type[BaseException]
 ) -> None:
-    patience = 0.15 if ending is TimeoutError else None
-    assert given_up(settings, SlowStorage(settings), *messages, cancel_after=patience) is ending
+    assert given_up(settings, SlowStorage(settings), *messages, cancel=ending is TimeoutError) is ending
 
 
 def test_a_disk_that_fills_while_the_client_leaves_is_no_error_in_the_log(

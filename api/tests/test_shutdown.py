@@ -67,15 +67,17 @@ def _serves(server: Server) -> bool:
 def test_open_streams_do_not_hold_it_up(start: Start, desk: Desk, command: list[str], how: signal.Signals) -> None:
     """uvicorn alone would wait for them for ever."""
     process, server = start(command)
-    with Listener(server, desk.started()) as listener, server.connect() as held:
-        listener.state(status="started")
-        held.send(head(method="GET", path="/status/job?wait=60", content_type=None))
+    job_id = desk.started()
+    with server.connect() as held:
+        held.send(head(method="GET", path=f"/status/{job_id}?wait=60", content_type=None))
         assert eventually(lambda: ears(desk.redis) >= 1)
-        process.send_signal(how)
-        assert listener.rest() == []  # a proper end: a torn one would raise
+        with Listener(server, job_id) as listener:
+            listener.state(status="started")
+            process.send_signal(how)
+            assert listener.rest() == []  # a proper end: a torn one would raise
         assert held.answer().json["status"] == "started"
         process.wait(30)
-    assert ears(desk.redis) == 0
+    assert eventually(lambda: ears(desk.redis) == 0)
 
 
 @pytest.mark.parametrize(

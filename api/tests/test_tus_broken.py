@@ -135,7 +135,7 @@ def begun(server: Server, tus: Tus, sent: int) -> tuple[str, Wire]:
 
 
 def test_while_bytes_come_every_other_request_is_kept_out(serve: Serve) -> None:
-    server = serve(tus_lock=0.5)
+    server = serve(tus_lock=2.0)
     with Tus(server.url) as tus:
         path, wire = begun(server, tus, 600_000)
         over = threading.Event()
@@ -162,7 +162,7 @@ def test_while_bytes_come_every_other_request_is_kept_out(serve: Serve) -> None:
 
 
 def test_a_request_that_hears_nothing_lets_go_when_another_wants_the_upload(serve: Serve) -> None:
-    server = serve(tus_lock=0.5, upload_idle_limit=60)
+    server = serve(tus_lock=2.0, upload_idle_limit=60)
     with Tus(server.url) as tus:
         path, wire = begun(server, tus, 700_000)
         with wire:
@@ -174,10 +174,10 @@ def test_a_request_that_hears_nothing_lets_go_when_another_wants_the_upload(serv
 
 
 def test_a_silent_request_is_left_alone_while_nobody_else_wants_the_upload(serve: Serve) -> None:
-    server = serve(tus_lock=0.5)
+    server = serve(tus_lock=2.0)
     with Tus(server.url) as tus:
         path, wire = begun(server, tus, 600_000)
-        time.sleep(1.2)
+        time.sleep(3)
         with wire:
             wire.send(BIG[600_000:])
             assert wire.answer().headers["steno-job-id"] == job_of(path)

@@ -195,7 +195,7 @@ def test_a_body_is_read_no_further_than_allowed() -> None:
 
 def test_a_receiver_or_a_name_server_that_says_nothing_is_a_time_out() -> None:
     async def call(url: str, resolver: Resolver) -> None:
-        async with guarded_client(HERE, timeout=0.2, resolver=resolver) as client:
+        async with guarded_client(HERE, timeout=1.0, resolver=resolver) as client:
             await client.get(url)
 
     async def mute(host: str, port: int) -> Sequence[str]:

@@ -66,7 +66,7 @@ def test_the_second_job_of_each_engine_loads_nothing(run: Run) -> None:
 def test_after_a_crash_the_next_job_need_not_wait_for_the_libraries(run: Run, process: EngineProcess) -> None:
     run(WHISPERX)
     (spare,) = set(engines(os.getpid())) - {process.pid}
-    assert eventually(lambda: psutil.Process(spare).memory_info().rss > 700 * MB)
+    assert eventually(lambda: psutil.Process(spare).memory_info().rss > 700 * MB, 120)
     time.sleep(2)
     assert process.pid
     os.kill(process.pid, signal.SIGKILL)

@@ -1,10 +1,12 @@
 """A real worker process, a real engine process, a real Redis: what happens to a job when any of them dies."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 import zlib
 from pathlib import Path
@@ -22,12 +24,18 @@ from tests.bench import Bench, StartWorker, engine_of, known
 from tests.processes import alive, engines, eventually
 
 
+def waits(engine: int) -> bool:
+    """Whether a job lies in the pipe to this engine process, which cannot take it out while it is frozen."""
+    with Path(f"/proc/{engine}/fd/0").open("rb", buffering=0) as pipe:
+        return fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)) != bytes(4)
+
+
 def hold(bench: Bench, worker: "subprocess.Popen[bytes]", name: str = "exact-en-1.wav") -> tuple[str, int]:
     """A job in the worker's hands whose engine is frozen; its id and the engine's process id."""
     engine = engine_of(worker)
     os.kill(engine, signal.SIGSTOP)
     job_id = bench.submit(name)
-    assert eventually(lambda: bench.started(job_id))
+    assert eventually(lambda: bench.started(job_id) and waits(engine))
     return job_id, engine
 
 
@@ -110,11 +118,9 @@ def test_a_killed_worker_loses_nothing(
 ) -> None:
     job_id, engine = hold(bench, warm)
     os.kill(warm.pid, signal.SIGKILL)
-    begun = time.monotonic()
     assert eventually(lambda: not alive(engine))
     start_worker()
     assert eventually(lambda: bench.over(job_id))
-    assert time.monotonic() - begun < 10 * bench.settings.worker_ttl
     assert bench.words(job_id) == known(truth, "exact-en-1.wav")
 
 

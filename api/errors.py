@@ -223,6 +223,13 @@ class QueueUnavailable(ApiError):
     headers = {"Retry-After": "5"}  # noqa: RUF012 - a constant of the class, as in its base
 
 
+class StorageUnavailable(ApiError):
+    """The folder of recordings (`UPLOAD_DIR`) cannot be written; nothing was kept of this request. The server's log says why."""
+
+    status, code = 503, "storage_unavailable"
+    headers = {"Retry-After": "60"}  # noqa: RUF012 - a constant of the class, as in its base
+
+
 class OutOfSpace(ApiError):
     """The server has no disk space left for this upload; nothing was kept of it."""
 
@@ -267,8 +274,8 @@ API_ERRORS: tuple[type[ApiError], ...] = (
     UrlsNotFetched, RefusedUrl, FetchFailed, KeyReused, RequestInProgress, BadTusHeader, FinalUpload, UploadNotFound,
     OffsetMismatch, UploadExpired, UnknownTusVersion, UploadTooLarge, NotOffsetStream, UploadLocked, ChecksumMismatch,
     JobNotFound, FormatNotFound, NotAcceptable, NotFinished, JobFailed, JobCanceled, MoveRefused, NoCallback,
-    NothingToDeliver, DeliveryUnderWay, ModelNotFound, QueueUnavailable, QueueFull, NoWorker, ServerStops, StillAtWork,
-    OutOfSpace,
+    NothingToDeliver, DeliveryUnderWay, ModelNotFound, QueueUnavailable, QueueFull, NoWorker, ServerStops,
+    StorageUnavailable, StillAtWork, OutOfSpace,
 )  # fmt: skip
 
 

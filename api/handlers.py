@@ -77,6 +77,7 @@ def _next_steps() -> dict[int | str, dict[str, Any]]:
         errors.BadIdempotencyKey, errors.UploadTooSlow, errors.RequestInProgress, errors.InvalidField, errors.KeyReused,
         errors.UrlsNotFetched, errors.RefusedUrl, errors.FetchFailed, errors.QueueUnavailable, errors.ServerStops,
         errors.OutOfSpace,
+        errors.StorageUnavailable,
     ),
 )  # fmt: skip
 async def upload_and_transcribe(request: Request) -> Response:

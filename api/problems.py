@@ -1,5 +1,6 @@
 """How a request that failed is answered: RFC 9457 on the native routes, in its own shape at each other door."""
 
+import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -11,9 +12,11 @@ from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from api.errors import ApiError, ChecksumMismatch, InvalidField, OutOfSpace, QueueUnavailable
+from api.errors import ApiError, ChecksumMismatch, InvalidField, OutOfSpace, QueueUnavailable, StorageUnavailable
 from api.models import Problem
-from steno.storage import StorageFull
+from steno.storage import StorageFull, StorageUnusable
+
+log = logging.getLogger(__name__)
 
 _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
@@ -86,6 +89,11 @@ def install_error_handlers(app: FastAPI, shapes: Mapping[str, Shape]) -> None:
     @app.exception_handler(StorageFull)
     async def storage_full(request: Request, error: StorageFull) -> Response:
         return told(request, OutOfSpace())
+
+    @app.exception_handler(StorageUnusable)
+    async def storage_unusable(request: Request, error: StorageUnusable) -> Response:
+        log.error("Recordings cannot be stored: %s", error, extra={"action": "storage_unusable"})
+        return told(request, StorageUnavailable())
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

@@ -33,6 +33,7 @@ _FAILURES: Final = problems(
     errors.UnsupportedFormat, errors.NotAudio, errors.FileTooLarge, errors.EmptyFile, errors.MalformedUpload,
     errors.JobNotFound, errors.UploadTooSlow, errors.JobCanceled, errors.InvalidField, errors.ApiError,
     errors.QueueUnavailable, errors.QueueFull, errors.NoWorker, errors.ServerStops, errors.StillAtWork, errors.OutOfSpace,
+    errors.StorageUnavailable,
 )  # fmt: skip
 _TEXT: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The transcript, in the format of `output`.", "content": {"text/plain": {}}}

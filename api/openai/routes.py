@@ -29,6 +29,7 @@ _FAILURES = envelopes(
     errors.UnsupportedFormat, errors.NotAudio, errors.EmptyFile, errors.MalformedUpload, errors.InvalidField,
     errors.ModelNotFound, errors.JobNotFound, errors.UploadTooSlow, errors.JobCanceled, errors.FileTooLarge, errors.ApiError,
     errors.QueueUnavailable, errors.QueueFull, errors.NoWorker, errors.ServerStops, errors.StillAtWork, errors.OutOfSpace,
+    errors.StorageUnavailable,
 )  # fmt: skip
 
 

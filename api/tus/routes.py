@@ -84,6 +84,7 @@ _HEADERS: Final[dict[str, dict[str, Any]]] = {
 _RECEIVING: Final = (
     errors.BadTusHeader, errors.NotAudio, errors.EmptyFile, errors.UploadTooSlow, errors.UnknownTusVersion,
     errors.UploadTooLarge, errors.UploadLocked, errors.ChecksumMismatch, errors.QueueUnavailable, errors.OutOfSpace,
+    errors.StorageUnavailable,
 )  # fmt: skip
 
 

@@ -18,6 +18,10 @@ class StorageFull(Exception):
     """There is no room left for what was to be written."""
 
 
+class StorageUnusable(OSError):
+    """Nothing can be written where the recordings are: by its rights, its mount or its disk."""
+
+
 class JobExists(Exception):
     """There is a job of that id already."""
 

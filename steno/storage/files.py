@@ -8,9 +8,10 @@ import shutil
 import stat
 from collections.abc import Iterator
 
-from steno.storage.base import StorageFull
+from steno.storage.base import StorageFull, StorageUnusable
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EIO, errno.ESTALE, errno.ENOTCONN}
 TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 """A folder that is there, and has something in it."""
 _LATE_WRITE = {*TAKEN, errno.ENOENT}
@@ -19,13 +20,15 @@ _TRIES = 10
 
 
 @contextlib.contextmanager
-def full_means_full() -> Iterator[None]:
-    """Turn the system's words for a full disk into StorageFull."""
+def writing() -> Iterator[None]:
+    """Turn the system's words for a full disk into StorageFull, and for one that cannot be used into StorageUnusable."""
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
             raise StorageFull("no space left in the upload folder") from error
+        if error.errno in _UNUSABLE:
+            raise StorageUnusable(error.errno, error.strerror, error.filename) from error
         raise
 
 

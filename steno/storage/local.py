@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from steno.storage.base import JobExists, Upload, is_job_id
-from steno.storage.files import TAKEN, digest, full_means_full, is_file, remove_folder, sync_folder
+from steno.storage.files import TAKEN, digest, is_file, remove_folder, sync_folder, writing
 
 _PARTIAL = ".part"
 _WRITEBACK_BYTES = 8 << 20
@@ -56,7 +56,7 @@ class LocalUpload:
         self._partial = self._target + _PARTIAL
 
     def _begin(self) -> None:
-        with full_means_full():
+        with writing():
             os.makedirs(self._folder)
             try:
                 self._handle = os.open(self._partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
@@ -77,7 +77,7 @@ class LocalUpload:
 
     def write(self, buffers: Sequence[memoryview]) -> None:
         pending = list(buffers)
-        with self._lock, full_means_full():
+        with self._lock, writing():
             self._begin_writeback()
             while pending:
                 written = os.writev(self._handle, pending[:_MAX_BUFFERS])
@@ -97,7 +97,7 @@ class LocalUpload:
             self._begun = self.size
 
     def sync(self) -> None:
-        with self._lock, full_means_full():
+        with self._lock, writing():
             os.fsync(self._handle)
 
     def digest(self) -> str:
@@ -127,7 +127,7 @@ class LocalUpload:
 
     def commit(self) -> None:
         self.sync()
-        with self._lock, full_means_full():
+        with self._lock, writing():
             self._close()
             os.rename(self._partial, self._target)
             sync_folder(self._folder)
@@ -156,7 +156,7 @@ class LocalStorage:
         self._root = str(root)
 
     def free_bytes(self) -> int | None:
-        with full_means_full():
+        with writing():
             os.makedirs(self._root, exist_ok=True)
         return shutil.disk_usage(self._root).free
 
@@ -170,7 +170,7 @@ class LocalStorage:
         folder = self._folder(job_id)
         partial = join(folder, f"{name}.{uuid.uuid4().hex}{_PARTIAL}")
         try:
-            with full_means_full():
+            with writing():
                 with open(partial, "wb") as file:
                     file.write(json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode())
                     file.flush()

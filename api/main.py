@@ -52,7 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     for client in ("httpx", "httpcore"):  # a line a URL that is fetched, with all that it may hold
         logging.getLogger(client).setLevel(logging.WARNING)
-    install_error_handlers(app, {PREFIX: write_envelope, UPLOADS: partial(write_tus_problem, state.settings)})
+    install_error_handlers(app, {PREFIX: write_envelope, f"{UPLOADS}/": partial(write_tus_problem, state.settings)})
     app.include_router(polled)
     app.include_router(router)
     app.include_router(transcripts)

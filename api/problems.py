@@ -70,7 +70,7 @@ def install_error_handlers(app: FastAPI, shapes: Mapping[str, Shape]) -> None:
     """
 
     def answer(request: Request, problem: Problem, headers: Mapping[str, str]) -> Response:
-        path = request.url.path
+        path = f"{request.url.path}/"
         shape = next((shape for prefix, shape in shapes.items() if path.startswith(prefix)), write_problem)
         return shape(problem, headers)
 

@@ -355,6 +355,12 @@ def expire(tus: Tus, root: Path) -> None:
         assert (late.status_code, "upload-offset" in late.headers) == (410, False)
 
 
+def test_only_what_is_below_the_route_speaks_the_protocol(server: Server) -> None:
+    for path, speaks in {"/uploads": True, "/uploads/none": True, "/uploadsx": False}.items():
+        answer = httpx.get(server.url + path)
+        assert (answer.status_code in (404, 405), "tus-resumable" in answer.headers) == (True, speaks)
+
+
 def test_the_routes_are_described(client: TestClient) -> None:
     told = client.get("/openapi.json").json()["paths"]
     assert set(told["/uploads"]) == {"options", "post"}

@@ -1,7 +1,7 @@
 """How a request that failed is answered: RFC 9457 on the native routes, in its own shape at each other door."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -63,6 +63,34 @@ def write_problem(problem: Problem, headers: Mapping[str, str]) -> Response:
     )
 
 
+_Meaning = Callable[[Request, Any], ApiError]
+"""What an exception that came out of a route means to its client."""
+
+
+def _redis_is_away(request: Request, error: RedisError) -> ApiError:
+    asked = "The job queue (Redis) cannot be reached; accepted jobs are safe, so ask again in a moment."
+    return QueueUnavailable(asked if request.method == "GET" else "")
+
+
+def _storage_is_unusable(request: Request, error: StorageUnusable) -> ApiError:
+    log.error("Recordings cannot be stored: %s", error, extra={"action": "storage_unusable"})
+    return StorageUnavailable()
+
+
+def _field_is_wrong(request: Request, error: RequestValidationError) -> ApiError:
+    fields = [{"field": str(e["loc"][-1]), "message": str(e["msg"])} for e in error.errors()]
+    return InvalidField("; ".join(f"{field['field']}: {field['message']}" for field in fields), fields)
+
+
+_MEANINGS: Final[Mapping[type[Exception], _Meaning]] = {
+    ApiError: lambda _, error: error,
+    RedisError: _redis_is_away,
+    StorageFull: lambda *_: OutOfSpace(),
+    StorageUnusable: _storage_is_unusable,
+    RequestValidationError: _field_is_wrong,
+}
+
+
 def install_error_handlers(app: FastAPI, shapes: Mapping[str, Shape]) -> None:
     """Answer every error, in the shape of the door by whose prefix (`/v1/`) its path begins; native ones are problems.
 
@@ -74,32 +102,15 @@ def install_error_handlers(app: FastAPI, shapes: Mapping[str, Shape]) -> None:
         shape = next((shape for prefix, shape in shapes.items() if path.startswith(prefix)), write_problem)
         return shape(problem, headers)
 
-    def told(request: Request, error: ApiError) -> Response:
-        return answer(request, problem_of(error), error.headers)
+    def answer_as(meaning: _Meaning) -> Callable[[Request, Exception], Awaitable[Response]]:
+        async def told(request: Request, error: Exception) -> Response:
+            meant = meaning(request, error)
+            return answer(request, problem_of(meant), meant.headers)
 
-    @app.exception_handler(ApiError)
-    async def api_error(request: Request, error: ApiError) -> Response:
-        return told(request, error)
+        return told
 
-    @app.exception_handler(RedisError)
-    async def redis_error(request: Request, error: RedisError) -> Response:
-        asked = "The job queue (Redis) cannot be reached; accepted jobs are safe, so ask again in a moment."
-        return told(request, QueueUnavailable(asked if request.method == "GET" else ""))
-
-    @app.exception_handler(StorageFull)
-    async def storage_full(request: Request, error: StorageFull) -> Response:
-        return told(request, OutOfSpace())
-
-    @app.exception_handler(StorageUnusable)
-    async def storage_unusable(request: Request, error: StorageUnusable) -> Response:
-        log.error("Recordings cannot be stored: %s", error, extra={"action": "storage_unusable"})
-        return told(request, StorageUnavailable())
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        fields = [{"field": str(e["loc"][-1]), "message": str(e["msg"])} for e in error.errors()]
-        said = "; ".join(f"{field['field']}: {field['message']}" for field in fields)
-        return told(request, InvalidField(said, fields))
+    for kind, meaning in _MEANINGS.items():
+        app.add_exception_handler(kind, answer_as(meaning))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:

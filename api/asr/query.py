@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 from api.asr.bodies import BODIES
 from api.errors import InvalidField, NoWorker
 from api.forms import Form, asked_for, invalid
-from api.openai.names import Names
+from api.names import Names
 from steno.engines import ENGINES
 from steno.jobs.options import Options, honoured
 from steno.jobs.record import Handling

@@ -17,7 +17,7 @@ from api.asr.query import Asked, AsrQuery, FileQuery, language_detection, parame
 from api.errors import ApiError
 from api.handlers import PlainRoute
 from api.models import Problem, form_description
-from api.openai.names import Names
+from api.names import Names
 from api.problems import problem_of, problems, write_problem
 from api.state import state_of
 from api.views import JobView

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJso
 
 from api.errors import InvalidField, ModelNotFound, NoWorker, wrong_field
 from api.forms import Fields, Form, asked_for, invalid
-from api.openai.names import WITH_SPEAKERS, Names
+from api.names import WITH_SPEAKERS, Names
 from steno.config import Settings
 from steno.engines import ENGINES
 from steno.jobs.options import Options, honoured

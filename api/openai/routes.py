@@ -13,10 +13,10 @@ from api.engines import models_at_hand
 from api.errors import ApiError
 from api.handlers import PlainRoute
 from api.models import field_schemas, form_description
+from api.names import Names
 from api.openai.bodies import written
 from api.openai.envelope import envelopes, fault_of, fault_of_job
 from api.openai.fields import AudioFields, Reading, TranscriptionFields, TranslationFields
-from api.openai.names import Names
 from api.openai.stream import TranscriptStream
 from api.state import State, state_of
 from api.waiting import admit, outcome_of

@@ -14,9 +14,9 @@ from openai.types.audio import (
 )
 
 from api.errors import InvalidField, ModelNotFound, NoWorker
+from api.names import ALIASES, Names
 from api.openai.bodies import diarized, plain, turns, verbose
 from api.openai.fields import Reading, TranscriptionFields, TranslationFields, gathered
-from api.openai.names import ALIASES, Names
 from api.openai.stream import Deltas
 from api.tests.desk import HEARD
 from conftest import MakeSettings

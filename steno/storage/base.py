@@ -61,7 +61,10 @@ class Upload(Protocol):
 
 
 class Storage(Protocol):
-    """All methods are plain and blocking; call them from a thread where that matters. A job id is never a path."""
+    """All methods are plain and blocking; call them from a thread where that matters. A job id is never a path.
+
+    Whatever raises StorageFull may raise StorageUnusable, too.
+    """
 
     def free_bytes(self) -> int | None:
         """Room left, in bytes; None where that has no meaning."""

@@ -224,7 +224,7 @@ class QueueUnavailable(ApiError):
 
 
 class StorageUnavailable(ApiError):
-    """The folder of recordings (`UPLOAD_DIR`) cannot be written; nothing was kept of this request. The server's log says why."""
+    """The folder of recordings (`UPLOAD_DIR`) cannot be written, so nothing was changed; the server's log says why."""
 
     status, code = 503, "storage_unavailable"
     headers = {"Retry-After": "60"}  # noqa: RUF012 - a constant of the class, as in its base

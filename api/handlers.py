@@ -26,7 +26,7 @@ from api.problems import problems
 from api.state import AppState, state_of
 from api.storage import refuse_early
 from api.views import job_view
-from steno.storage import StorageFull
+from steno.storage import StorageRefused
 
 
 class PlainRoute(APIRoute):
@@ -125,7 +125,7 @@ async def health_check() -> dict[str, str]:
     responses={503: {"description": "Something that jobs need is missing; the body says what."}},
 )
 async def readiness(state: AppState) -> Response:
-    """Whether Redis answers, a worker is alive and the disk has room."""
+    """Whether Redis answers, a worker is alive and the disk has room and can be written."""
     checks = {"redis": True, "worker": False, "disk": True}
     try:
         checks["worker"] = bool(await state.offered())
@@ -134,7 +134,7 @@ async def readiness(state: AppState) -> Response:
     try:
         free = await asyncio.to_thread(state.storage.free_bytes)
         checks["disk"] = free is None or free > state.settings.max_file_size + state.settings.min_free_bytes
-    except (OSError, StorageFull):
+    except (OSError, StorageRefused):
         checks["disk"] = False
     ready = all(checks.values())
     return JSONResponse({"ready": ready, **checks}, status_code=200 if ready else 503)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Response
 
@@ -22,6 +22,7 @@ _LOOKED_AT = 5000
 """Jobs that one page may pass over in search of those that match; the cursor goes on from there."""
 Engine = Annotated[str | None, Query(description="Only jobs of this engine.")]
 Label = Annotated[str | None, Query(description="Only jobs with this label.")]
+_UNAVAILABLE: Final = (errors.QueueUnavailable, errors.StorageUnavailable, errors.OutOfSpace)
 StatusName = Literal["queued", "started", "finished", "failed", "canceled"]
 
 
@@ -51,9 +52,7 @@ async def list_jobs(
     return JobList(jobs=found, next_cursor=None)
 
 
-@router.post(
-    "/jobs/retry", summary="Retry all failed jobs", responses=problems(errors.QueueUnavailable, errors.OutOfSpace)
-)
+@router.post("/jobs/retry", summary="Retry all failed jobs", responses=problems(*_UNAVAILABLE))
 async def retry_failed_jobs(
     state: AppState,
     engine: Engine = None,
@@ -80,7 +79,7 @@ async def retry_failed_jobs(
 @router.post(
     "/jobs/{job_id}/cancel",
     summary="Cancel a job",
-    responses=problems(errors.JobNotFound, errors.MoveRefused, errors.QueueUnavailable, errors.OutOfSpace),
+    responses=problems(errors.JobNotFound, errors.MoveRefused, *_UNAVAILABLE),
 )
 async def cancel_job(job_id: str, state: AppState) -> JobSummary:
     """At once if it waits; if it runs, its engine is stopped within two seconds and gives its memory back. Twice does no harm."""
@@ -91,7 +90,7 @@ async def cancel_job(job_id: str, state: AppState) -> JobSummary:
 @router.post(
     "/jobs/{job_id}/retry",
     summary="Retry a job",
-    responses=problems(errors.JobNotFound, errors.MoveRefused, errors.QueueUnavailable, errors.OutOfSpace),
+    responses=problems(errors.JobNotFound, errors.MoveRefused, *_UNAVAILABLE),
 )
 async def retry_job(job_id: str, state: AppState) -> JobSummary:
     """Queues a failed or canceled job again, without a new upload, as if it had never been tried."""
@@ -103,7 +102,7 @@ async def retry_job(job_id: str, state: AppState) -> JobSummary:
     "/jobs/{job_id}",
     status_code=204,
     summary="Delete a job",
-    responses=problems(errors.JobNotFound, errors.MoveRefused, errors.QueueUnavailable),
+    responses=problems(errors.JobNotFound, errors.MoveRefused, *_UNAVAILABLE),
 )
 async def delete_job(job_id: str, state: AppState) -> Response:
     """Removes its recording, transcript and every other trace; when this is answered, they are gone. One that runs is stopped."""

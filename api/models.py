@@ -136,8 +136,8 @@ class HandlingRequest(BaseModel):
     )
     reuse: bool | None = Field(
         None,
-        description="True answers at once with the transcript of a finished job, if there is one of the same recording, engine, "
-        "model and options; `reused_from` names it.",
+        description="True finishes the job at once with the transcript of an earlier one, if there is one of the same "
+        "recording, engine, model and options; `reused_from` names it.",
     )
 
     def handling(self) -> Handling:

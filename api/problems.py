@@ -63,6 +63,11 @@ def write_problem(problem: Problem, headers: Mapping[str, str]) -> Response:
     )
 
 
+_SENTENCES: Final = {
+    404: "There is nothing at this path; GET /docs lists what there is.",
+    405: "This path does not take that method; the header Allow says which it takes.",
+}
+"""Where starlette would say the name of the status alone."""
 _Meaning = Callable[[Request, Any], ApiError]
 """What an exception that came out of a route means to its client."""
 
@@ -72,14 +77,25 @@ def _redis_is_away(request: Request, error: RedisError) -> ApiError:
     return QueueUnavailable(asked if request.method == "GET" else "")
 
 
-def _storage_is_unusable(request: Request, error: StorageUnusable) -> ApiError:
+def log_unusable(error: StorageUnusable) -> None:
+    """Tell the operator what the client need not know."""
     log.error("Recordings cannot be stored: %s", error, extra={"action": "storage_unusable"})
+
+
+def _storage_is_unusable(request: Request, error: StorageUnusable) -> ApiError:
+    log_unusable(error)
     return StorageUnavailable()
 
 
 def _field_is_wrong(request: Request, error: RequestValidationError) -> ApiError:
-    fields = [{"field": str(e["loc"][-1]), "message": str(e["msg"])} for e in error.errors()]
+    fields = [{"field": str(e["loc"][-1]), "message": _message(e)} for e in error.errors()]
     return InvalidField("; ".join(f"{field['field']}: {field['message']}" for field in fields), fields)
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    if error["loc"][-1] == "cursor":  # a pattern helps nobody
+        return "give the next_cursor of the page before, as it was"
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 _MEANINGS: Final[Mapping[type[Exception], _Meaning]] = {
@@ -117,7 +133,8 @@ def install_error_handlers(app: FastAPI, shapes: Mapping[str, Shape]) -> None:
         headers = dict(error.headers or {})
         if error.status_code == 405:  # starlette names the methods of the first route alone
             headers["Allow"] = ", ".join(_methods_here(request))
-        return answer(request, _of_status(error.status_code, str(error.detail)), headers)
+        detail = _SENTENCES.get(error.status_code) if error.detail == phrase_of(error.status_code) else None
+        return answer(request, _of_status(error.status_code, detail or str(error.detail)), headers)
 
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, error: Exception) -> Response:

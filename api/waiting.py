@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from starlette.types import Receive
 
-from api.errors import NoWorker, QueueFull, QueueUnavailable, ServerStops, StillAtWork
+from api.errors import NoWorker, QueueFull, ServerStops, StillAtWork
 from api.hold import while_connected
 from api.news import hub_of
 from api.state import State
@@ -19,6 +19,7 @@ from steno.engines import ENGINES
 from steno.jobs import steer
 from steno.jobs.record import PRIORITIES
 from steno.jobs.state import queue_key
+from steno.storage import StorageRefused
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ async def outcome_of(receive: Receive, state: State, job_id: str, seconds: float
     """The job once it is over, with its result; None if the client hung up first.
 
     Nobody will ask for the result then, or where the server stops: the job is canceled, unless it is to be kept. Raises
-    StillAtWork after so many seconds, JobNotFound where somebody deleted it, ServerStops, QueueUnavailable.
+    StillAtWork after so many seconds, JobNotFound where somebody deleted it, ServerStops.
     """
     with contextlib.suppress(TimeoutError):
         if not await while_connected(receive, _at_most(seconds, state, job_id)):
@@ -64,12 +65,12 @@ async def outcome_of(receive: Receive, state: State, job_id: str, seconds: float
 
 
 async def look_at(state: State, job_id: str) -> JobView:
-    """The job that was waited for. Raises JobNotFound, and QueueUnavailable, which says that the job goes on."""
+    """The job that was waited for. Raises JobNotFound, and StillAtWork where Redis is away: nobody shall upload it again."""
     try:
         return await job_view(state, job_id)
     except RedisError as error:
         away = "The job queue (Redis) cannot be reached; the job goes on when it is back"
-        raise QueueUnavailable(f"{away}, and GET /status/{job_id} will have its result.") from error
+        raise StillAtWork(f"{away}, and GET /status/{job_id} will have its result.") from error
 
 
 async def unfinished(state: State, job_id: str, keep: bool) -> StillAtWork | ServerStops:
@@ -91,7 +92,7 @@ async def give_up(state: State, job_id: str, keep: bool) -> None:
         await asyncio.shield(asyncio.to_thread(steer.cancel, state.storage, state.queue, job_id))
     except (steer.NoSuchJob, steer.MoveRefused):
         pass  # it is over, or somebody else sees to it
-    except (RedisError, OSError) as error:
+    except (RedisError, OSError, StorageRefused) as error:
         log.warning("Job %s goes on for nobody: %s", job_id, error, extra={"action": "give_up_failed"})
 
 

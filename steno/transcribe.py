@@ -35,7 +35,7 @@ class Show:
     def __init__(self, console: Console, name: str) -> None:
         self._console = console
         self._name = name
-        self._told = ""
+        self._told = ("", 0)
         self._stage_began = time.monotonic()
         self._stage = ""
         self._bar: Progress | None = None
@@ -67,17 +67,18 @@ class Show:
         if stage != self._stage:
             self._stage, self._stage_began = stage, time.monotonic()
         slow = time.monotonic() - self._stage_began > _SLOW_SECONDS
-        line = f"{self._name}: {stage}" + (f" {int(share * 10)}0 %" if slow and share >= 0.1 else "")
+        tenth = int(share * 10) if slow else 0
         if self._bar:
             self._bar.update(self._task, description=f"{stage:<12}", completed=share)
-        elif line != self._told:
+        elif (stage, tenth) != self._told:
+            line = f"{self._name}: {stage}" + (f" {int(share * 100)} %" if tenth else "")
             self._console.print(line, highlight=False, soft_wrap=True, markup=False)
-            self._told = line
+            self._told = stage, tenth
 
     def say(self, sentence: str) -> None:
         """A line of its own, above the bar where there is one."""
         self._console.print(f"{self._name}: {sentence}", highlight=False, soft_wrap=True, markup=False)
-        self._told = ""
+        self._told = "", 0
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def engines(pid: int) -> list[int]:
     return [child for child in children(pid) if b"worker.horse" in _command(child)]
 
 
-def eventually(condition: Callable[[], object], seconds: float = 30.0, pause: float = 0.02) -> bool:
+def eventually(condition: Callable[[], object], seconds: float = 60.0, pause: float = 0.02) -> bool:
     """Whether the condition comes true in time; looked at again after a pause in seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -171,6 +171,6 @@ def leave_nothing_open(stack: Stack) -> None:
     queue.redis.close()
     for folder in (stack.data_dir / "jobs").iterdir():
         # A record whose writer was killed is left to the janitor for an hour.
-        names = sorted(path.name.partition(".")[0] for path in folder.iterdir() if ".json." not in path.name)
+        names = sorted(path.name.partition(".")[0] for path in folder.iterdir() if not path.name.endswith(".part"))
         if (folder / TRANSCRIPT).exists():
             assert names == ["audio", "request", "transcript"]

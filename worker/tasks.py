@@ -11,7 +11,7 @@ from steno.config import Settings, load_settings
 from steno.jobs.errors import AudioMissing, JobError, StorageFailed
 from steno.jobs.queue import LONGEST_PAUSE
 from steno.jobs.record import CANCELED, ERROR, REQUEST, TRANSCRIPT, JobRequest, error_record
-from steno.storage import LocalStorage, Storage, StorageFull
+from steno.storage import LocalStorage, Storage, StorageRefused
 from steno.transcript import Transcript
 from worker.attempt import Attempt, Canceled, GivenBack
 from worker.engine_process import EngineProcess
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 _AGAIN: Final = Retry(max=sys.maxsize)
 """Steno counts attempts itself, since RQ does not count those that died with their worker."""
-_FULL_DISK_SECONDS: Final = 15
+_REFUSED_SECONDS: Final = 15
 
 
 class Workplace:
@@ -80,15 +80,15 @@ def transcribe(job_id: str) -> dict[str, Any] | Retry:
     progress.begin(request.options)
     try:
         return _tried(place, request, progress)
-    except StorageFull:
-        # The operator's to mend, and no fault of the job: it waits for room as long as that takes.
-        log.error("Job %s waits: the disk is full", job_id, extra={"action": "disk_full"})
+    except StorageRefused as error:
+        # The operator's to mend, and no fault of the job: it waits as long as that takes.
+        log.error("Job %s waits: %s", job_id, error, extra={"action": "storage_refused"})
         progress.give_back()
-        return Retry(max=sys.maxsize, interval=_FULL_DISK_SECONDS)
+        return Retry(max=sys.maxsize, interval=_REFUSED_SECONDS)
 
 
 def _tried(place: Workplace, request: JobRequest, progress: Progress) -> dict[str, Any] | Retry:
-    """One attempt, and what follows from it. Raises StorageFull, and the JobError that ended the job."""
+    """One attempt, and what follows from it. Raises StorageRefused, and the JobError that ended the job."""
     job_id, started = request.job_id, time.monotonic()
     try:
         transcript = _transcribe(place, request, progress)
@@ -99,7 +99,7 @@ def _tried(place: Workplace, request: JobRequest, progress: Progress) -> dict[st
     except Canceled:
         log.info("Job %s let go: it was canceled", job_id, extra={"action": "job_canceled"})
         return {}
-    except StorageFull:
+    except StorageRefused:
         raise
     except Exception as cause:  # noqa: BLE001 - whatever it is, the job must end
         return _after_failure(place, job_id, progress, cause)
@@ -153,6 +153,8 @@ def _transcribe(place: Workplace, request: JobRequest, progress: Progress) -> Tr
         place.storage.put(request.job_id, TRANSCRIPT, transcript.to_dict())
     except FileNotFoundError as error:
         raise AudioMissing from error
+    except StorageRefused:
+        raise
     except OSError as error:
         raise StorageFailed(f"The worker could not use its storage: {error}.") from error
     return transcript

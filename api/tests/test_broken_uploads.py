@@ -4,16 +4,13 @@ import os
 import resource
 import signal
 import time
-from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from api.tests.conftest import Serve
-from api.tests.desk import Desk
 from api.tests.server import Server, assert_refused, eventually, kernel_limit, running
-from api.tests.tus import TALK
-from api.tests.wire import BOUNDARY, CHUNKED, ENGINE, KIB, MIB, SOUND, Wire, chunk, field, form, head, recording
+from api.tests.wire import BOUNDARY, CHUNKED, ENGINE, KIB, MIB, SOUND, Wire, chunk, form, head, recording
 from conftest import MakeSettings
 from steno.jobs.queue import UNFINISHED
 from steno.redis_server import RedisServer, free_port
@@ -152,31 +149,6 @@ def test_without_redis_an_upload_is_refused_before_its_body_is_read(serve: Serve
     answer = server.send(head(len(LONG)))
     assert_refused(server, answer, 503, "redis")
     assert int(answer.headers["retry-after"]) > 0
-
-
-@pytest.mark.parametrize(
-    ("path", "parts"),
-    [
-        ("/transcribe", (ENGINE, recording())),
-        ("/asr", (recording(name="audio_file"),)),
-        ("/v1/audio/transcriptions", (field("model", "whisper-1"), recording())),
-        ("/uploads", ()),
-    ],
-)
-def test_a_folder_that_cannot_be_written_is_said_and_logged(
-    serve: Serve, desk: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture, path: str, parts: tuple[bytes, ...]
-) -> None:
-    desk.offer("whisperx", 60)
-    (tmp_path / "file").write_bytes(b"")
-    server = serve(upload_dir=tmp_path / "file" / "jobs")
-    body = form(*parts) if parts else b""
-    tus = () if parts else ("Tus-Resumable: 1.0.0", "Upload-Length: 9", f"Upload-Metadata: {TALK}")
-    answer = server.send(head(len(body), *tus, path=path) + body)
-    told = answer.json.get("error", answer.json)
-    assert (answer.status, told["code"], answer.headers["retry-after"]) == (503, "storage_unavailable", "60")
-    assert "UPLOAD_DIR" in answer.body.decode()
-    assert any("Not a directory" in record.getMessage() for record in caplog.records)
-    assert server.get("/health").status == 200
 
 
 def test_redis_may_die_while_the_upload_arrives(serve: Serve, mortal_redis: RedisServer) -> None:

@@ -62,6 +62,20 @@ def test_errors_from_below_are_answered_as_ours(settings: Settings, error: Excep
     assert answer_to(settings, error)[2].code == code
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "said"),
+    [
+        ("GET", "/nothing", "There is nothing at this path; GET /docs lists what there is."),
+        ("PUT", "/jobs", "This path does not take that method; the header Allow says which it takes."),
+        ("GET", "/jobs?cursor=x", "cursor: give the next_cursor of the page before, as it was"),
+    ],
+)
+def test_what_the_framework_refuses_is_said_in_a_sentence(
+    client: TestClient, method: str, path: str, said: str
+) -> None:
+    assert client.request(method, path).json()["detail"] == said
+
+
 def test_a_parameter_of_the_wrong_type_is_a_problem(settings: Settings) -> None:
     app = app_over(settings)
 

@@ -4,6 +4,7 @@ The step from whole to job is safe to take again: whoever is asked for a whole u
 """
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from api.errors import wrong_field
 from api.forms import asked_for
 from api.kinds import SNIFFED_BYTES, extension_by_name, sniff
 from api.models import UrlRequest
+from api.problems import log_unusable
 from api.state import State
 from api.storage import LONGEST_NAME, require_room
 from api.tus import headers
@@ -27,7 +29,7 @@ from api.tus.record import Found, UploadRecord, find, opened
 from steno.config import Settings
 from steno.jobs.record import REQUEST, UPLOAD
 from steno.jobs.submit import Submission, submit
-from steno.storage import Storage, StorageFull, Upload
+from steno.storage import Storage, StorageFull, StorageUnusable, Upload
 
 _FINALS: Final = uuid.UUID("0d4c7a8e-5a51-4c0c-9d6b-6f4b5d0f1c27")
 """Namespace of the ids of uploads that are made of others: a request that is sent again makes the same one."""
@@ -57,8 +59,14 @@ async def create(request: Request, state: State) -> Found:
         async with uploading(state, upload_id) as hold:
             return await _advance(request, state, hold, upload_id, 0, resumable=False)
     except BaseException:
-        await asyncio.shield(asyncio.to_thread(state.storage.delete, upload_id))
+        await asyncio.shield(asyncio.to_thread(_undo, state.storage, upload_id))
         raise
+
+
+def _undo(storage: Storage, upload_id: str) -> None:
+    """Raises nothing: what cannot be removed now goes when it is old, and why the upload was refused matters more."""
+    with contextlib.suppress(OSError):
+        storage.delete(upload_id)
 
 
 async def advance(request: Request, state: State, upload_id: str) -> Found:
@@ -80,6 +88,9 @@ async def advance(request: Request, state: State, upload_id: str) -> Found:
             raise errors.OutOfSpace(
                 "The server has no disk space left; what came is kept, so go on from there later."
             ) from error
+        except StorageUnusable as error:
+            log_unusable(error)
+            raise errors.StorageUnavailable(f"{_UNWRITABLE} go on from there later.") from error
 
 
 async def settle(state: State, upload_id: str) -> Found:
@@ -87,6 +98,14 @@ async def settle(state: State, upload_id: str) -> Found:
 
     Without Redis what storage says is told. Raises UploadNotFound, UploadExpired, UploadLocked, NotAudio, EmptyFile.
     """
+    try:
+        return await _settled(state, upload_id)
+    except StorageUnusable as error:
+        log_unusable(error)
+        raise errors.UploadLocked(f"{_UNWRITABLE} ask again later.") from error
+
+
+async def _settled(state: State, upload_id: str) -> Found:
     found = await look_up(state, upload_id)
     if found.is_job:
         return found
@@ -257,3 +276,4 @@ def _require_size(settings: Settings, size: int) -> None:
 _WHOLE: Final = (
     "Every byte is here, but the upload cannot be made a job just now; ask with HEAD in some seconds, and it will be."
 )
+_UNWRITABLE: Final = "The server cannot write its folder of recordings just now; what came is kept, so"

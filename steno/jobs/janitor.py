@@ -45,8 +45,12 @@ class Janitor:
         members = cast("list[bytes]", self._queue.redis.zrange(INDEX, 0, -1))
         self._listed = {member.decode() for member in members}
         self._idle_before, self._idle = self._idle, set()
-        yield
-        self._listed = set()  # some 100 bytes a job, which a worker need not hold for the minute until the next round
+        try:
+            yield
+        finally:
+            self._listed = (
+                set()
+            )  # some 100 bytes a job, which a worker need not hold for the minute until the next round
 
     def look_at(self, job_id: str) -> None:
         """File one folder: forget an old one, remove an orphan, watch an unfinished one. Raises RedisError, OSError."""

@@ -4,7 +4,16 @@ Comes in: bytes of an upload, JSON records. Goes out: the same, complete or abse
 `local.py` keeps it on a file system.
 """
 
-from steno.storage.base import JobExists, Storage, StorageFull, StorageUnusable, Upload, is_job_id
+from steno.storage.base import JobExists, Storage, StorageFull, StorageRefused, StorageUnusable, Upload, is_job_id
 from steno.storage.local import LocalStorage
 
-__all__ = ["JobExists", "LocalStorage", "Storage", "StorageFull", "StorageUnusable", "Upload", "is_job_id"]
+__all__ = [
+    "JobExists",
+    "LocalStorage",
+    "Storage",
+    "StorageFull",
+    "StorageRefused",
+    "StorageUnusable",
+    "Upload",
+    "is_job_id",
+]

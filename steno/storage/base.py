@@ -14,12 +14,16 @@ def is_job_id(text: str) -> bool:
     return _JOB_ID.fullmatch(text) is not None
 
 
-class StorageFull(Exception):
+class StorageRefused(Exception):
+    """Nothing can be written at present: the operator's to mend, and no fault of what was to be written."""
+
+
+class StorageFull(StorageRefused):
     """There is no room left for what was to be written."""
 
 
-class StorageUnusable(OSError):
-    """Nothing can be written where the recordings are: by its rights, its mount or its disk."""
+class StorageUnusable(StorageRefused, OSError):
+    """The folder of recordings cannot be written, by its rights, its mount or its disk."""
 
 
 class JobExists(Exception):
@@ -63,11 +67,11 @@ class Upload(Protocol):
 class Storage(Protocol):
     """All methods are plain and blocking; call them from a thread where that matters. A job id is never a path.
 
-    Whatever raises StorageFull may raise StorageUnusable, too.
+    Whatever writes, removes or begins may raise StorageUnusable.
     """
 
     def free_bytes(self) -> int | None:
-        """Room left, in bytes; None where that has no meaning."""
+        """Room left, in bytes; None where that has no meaning. Raises StorageUnusable where nothing can be written."""
 
     def create(self, job_id: str, audio: str) -> Upload:
         """Begin a recording called `audio` in a new folder. Raises StorageFull."""

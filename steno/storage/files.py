@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from steno.storage.base import StorageFull, StorageUnusable
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EIO, errno.ESTALE, errno.ENOTCONN}
+_UNUSABLE = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV,
+    errno.ETIMEDOUT, errno.EHOSTDOWN,
+}  # fmt: skip
 TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 """A folder that is there, and has something in it."""
 _LATE_WRITE = {*TAKEN, errno.ENOENT}
@@ -20,7 +23,7 @@ _TRIES = 10
 
 
 @contextlib.contextmanager
-def writing() -> Iterator[None]:
+def disk_faults() -> Iterator[None]:
     """Turn the system's words for a full disk into StorageFull, and for one that cannot be used into StorageUnusable."""
     try:
         yield
@@ -57,9 +60,10 @@ def digest(path: str) -> str:
 
 def remove_folder(path: str) -> None:
     """Remove what has just been renamed: a write that had begun under the old name may still land in it, so look again."""
-    for tries_left in reversed(range(_TRIES)):
+    for _ in range(_TRIES):
         try:
             return shutil.rmtree(path)
         except OSError as error:
-            if not tries_left or error.errno not in _LATE_WRITE:
+            if error.errno not in _LATE_WRITE:
                 raise
+    raise OSError(errno.ENOTEMPTY, "something is written into it again and again", path)

@@ -6,6 +6,7 @@ requests make Python rebuild its table of interned strings, 1.8 MB at a time, an
 """
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from steno.storage.base import JobExists, Upload, is_job_id
-from steno.storage.files import TAKEN, digest, is_file, remove_folder, sync_folder, writing
+from steno.storage.files import TAKEN, digest, disk_faults, is_file, remove_folder, sync_folder
 
 _PARTIAL = ".part"
 _WRITEBACK_BYTES = 8 << 20
@@ -56,7 +57,7 @@ class LocalUpload:
         self._partial = self._target + _PARTIAL
 
     def _begin(self) -> None:
-        with writing():
+        with disk_faults():
             os.makedirs(self._folder)
             try:
                 self._handle = os.open(self._partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
@@ -65,11 +66,12 @@ class LocalUpload:
                 raise
 
     def _resume(self) -> None:
-        try:
-            self._handle = os.open(self._partial, os.O_RDWR)
-        except FileNotFoundError:  # committed by somebody who died before the job was made of it
-            self._partial = self._target
-            self._handle = os.open(self._partial, os.O_RDWR)
+        with disk_faults():
+            try:
+                self._handle = os.open(self._partial, os.O_RDWR)
+            except FileNotFoundError:  # committed by somebody who died before the job was made of it
+                self._partial = self._target
+                self._handle = os.open(self._partial, os.O_RDWR)
         # From here on by our own position, wherever the file ends: a process that was frozen, lost its place to another
         # and thaws in mid-write puts the bytes where they belong, not behind those of the other.
         self.size = os.lseek(self._handle, 0, os.SEEK_END)
@@ -77,7 +79,7 @@ class LocalUpload:
 
     def write(self, buffers: Sequence[memoryview]) -> None:
         pending = list(buffers)
-        with self._lock, writing():
+        with self._lock, disk_faults():
             self._begin_writeback()
             while pending:
                 written = os.writev(self._handle, pending[:_MAX_BUFFERS])
@@ -97,7 +99,7 @@ class LocalUpload:
             self._begun = self.size
 
     def sync(self) -> None:
-        with self._lock, writing():
+        with self._lock, disk_faults():
             os.fsync(self._handle)
 
     def digest(self) -> str:
@@ -116,7 +118,7 @@ class LocalUpload:
 
     def move_to(self, job_id: str) -> None:
         folder = _below(self._root, job_id)
-        with self._lock:
+        with self._lock, disk_faults():
             try:
                 os.rename(self._folder, folder)
             except OSError as error:
@@ -127,7 +129,7 @@ class LocalUpload:
 
     def commit(self) -> None:
         self.sync()
-        with self._lock, writing():
+        with self._lock, disk_faults():
             self._close()
             os.rename(self._partial, self._target)
             sync_folder(self._folder)
@@ -156,9 +158,16 @@ class LocalStorage:
         self._root = str(root)
 
     def free_bytes(self) -> int | None:
-        with writing():
-            os.makedirs(self._root, exist_ok=True)
-        return shutil.disk_usage(self._root).free
+        with disk_faults():
+            try:
+                os.makedirs(self._root, exist_ok=True)
+            except FileExistsError as error:
+                raise NotADirectoryError(errno.ENOTDIR, "not a folder", self._root) from error
+            if not os.access(self._root, os.W_OK | os.X_OK):
+                raise PermissionError(
+                    errno.EACCES, "not to be written by this process, or mounted read-only", self._root
+                )
+            return shutil.disk_usage(self._root).free
 
     def create(self, job_id: str, audio: str) -> LocalUpload:
         return LocalUpload(self._root, job_id, audio)
@@ -170,7 +179,7 @@ class LocalStorage:
         folder = self._folder(job_id)
         partial = join(folder, f"{name}.{uuid.uuid4().hex}{_PARTIAL}")
         try:
-            with writing():
+            with disk_faults():
                 with open(partial, "wb") as file:
                     file.write(json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode())
                     file.flush()
@@ -178,7 +187,7 @@ class LocalStorage:
                 os.rename(partial, join(folder, name))
                 sync_folder(folder)
         finally:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # where it can be removed at all, the janitor will
                 os.unlink(partial)
 
     def read(self, job_id: str, name: str) -> bytes | None:
@@ -214,7 +223,7 @@ class LocalStorage:
 
     def remove(self, job_id: str, name: str) -> None:
         folder = self._folder(job_id)
-        with contextlib.suppress(FileNotFoundError):
+        with disk_faults(), contextlib.suppress(FileNotFoundError):
             os.unlink(join(folder, name))
             sync_folder(folder)
 
@@ -224,15 +233,17 @@ class LocalStorage:
                 self.remove(job_id, name)
 
     def delete(self, job_id: str) -> None:
-        folder = self._folder(job_id)
-        for record in _INTENTIONS:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                os.unlink(join(folder, record))
-        # Whoever is just writing into it finds it gone, instead of keeping it from being removed. Should this process die
-        # now, the janitor takes it for a broken upload.
-        doomed = self._folder(str(uuid.uuid4()))
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(folder, doomed)
+        folder, doomed = self._folder(job_id), self._folder(str(uuid.uuid4()))
+        with disk_faults():
+            for record in _INTENTIONS:
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    os.unlink(join(folder, record))
+            # Whoever is just writing into it finds it gone, instead of keeping it from being removed. Should this process
+            # die now, the janitor takes it for a broken upload.
+            try:
+                os.rename(folder, doomed)
+            except FileNotFoundError:
+                return
             remove_folder(doomed)
 
     def names(self, job_id: str) -> list[str]:

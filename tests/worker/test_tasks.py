@@ -1,5 +1,6 @@
 """The job function on its own: what it makes of an attempt that ends in an unforeseen way."""
 
+import errno
 from collections.abc import Iterator
 
 import pytest
@@ -13,9 +14,10 @@ from steno.jobs.news import stream_key
 from steno.jobs.options import Options
 from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, outcome, utc_now
 from steno.redis_server import free_port
-from steno.storage import StorageFull
+from steno.storage import StorageFull, StorageUnusable
 from steno.transcript import Segment, Transcript
 from worker import progress, tasks
+from worker.attempt import Attempt
 from worker.progress import Progress
 
 HEARD = Transcript("", "en", None, 1.0, "pocketsphinx", "en-us")
@@ -72,16 +74,20 @@ def test_a_failure_does_not_spoil_what_another_worker_finished(
     assert not place.storage.has("a", ERROR)
 
 
+@pytest.mark.parametrize("refusal", [StorageFull(), StorageUnusable(errno.EROFS, "read-only")])
 @pytest.mark.parametrize("failure", [None, EngineFailed()])
-def test_a_full_disk_costs_a_job_no_attempt(
-    place: tasks.Workplace, monkeypatch: pytest.MonkeyPatch, failure: Exception | None
+def test_a_disk_that_takes_nothing_costs_a_job_no_attempt(
+    place: tasks.Workplace, monkeypatch: pytest.MonkeyPatch, failure: Exception | None, refusal: Exception
 ) -> None:
-    def full(*arguments: object) -> None:
-        raise StorageFull
+    def refuse(*arguments: object) -> None:
+        raise refusal
 
     monkeypatch.setattr(tasks, "Progress", LastTry)
-    monkeypatch.setattr(place.storage, "put", full)
-    fails_with(failure or StorageFull(), monkeypatch)
+    monkeypatch.setattr(place.storage, "put", refuse)
+    if failure is None:
+        monkeypatch.setattr(Attempt, "run", lambda *_: HEARD)
+    else:
+        fails_with(failure, monkeypatch)
     again = tasks.transcribe("a")
     assert isinstance(again, Retry)
     assert again.intervals[0] >= 1

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.exceptions import RedisError
 
 from api.errors import JobNotFound
+from api.outlook import Ahead
 from api.state import State
 from steno.jobs.queue import job_key
 from steno.jobs.record import CANCELED, ERROR, REQUEST, TRANSCRIPT, JobRequest, Status, iso_time
@@ -48,7 +49,7 @@ async def job_view(state: State, job_id: str, brief: bool = False) -> JobView:
         if stored is None or stored.fields["status"] == Status.QUEUED:
             raise
         return stored
-    view = await _known_view(state, job_id, known, brief)
+    (view,) = await _views(state, {job_id: known}, brief)
     if view is None:
         raise JobNotFound
     return view
@@ -63,21 +64,29 @@ async def brief_views(state: State, job_ids: Sequence[str]) -> list[JobView | No
         for job_id in job_ids:
             pipe.hmget(job_key(job_id), STATUS_FIELDS)
         found = [parse_state(values) for values in await pipe.execute()]
-    pairs = zip(job_ids, found, strict=True)
-    return await asyncio.gather(*(_known_view(state, job_id, known, brief=True) for job_id, known in pairs))
+    return await _views(state, dict(zip(job_ids, found, strict=True)), brief=True)
 
 
-async def _known_view(state: State, job_id: str, known: JobState | None, brief: bool) -> JobView | None:
-    if known is not None and known.status in (Status.QUEUED, Status.STARTED):
-        return await _waiting_view(state, job_id, known)
-    return await asyncio.to_thread(_stored_view, state.storage, job_id, known, brief)
+async def _views(state: State, found: Mapping[str, JobState | None], brief: bool) -> list[JobView | None]:
+    """In the same order, by what Redis knows of each; with few questions, however many jobs: each at once takes a connection."""
+    queued = {job_id: known for job_id, known in found.items() if known and known.status is Status.QUEUED}
+    outlooks = await state.outlook.of(state.redis, queued)
+    offered = await state.offered() if queued else frozenset()
+
+    async def view(job_id: str, known: JobState | None) -> JobView | None:
+        if known is not None and known.status in (Status.QUEUED, Status.STARTED):
+            return _waiting_view(job_id, known, outlooks.get(job_id), known.engine in offered)
+        return await asyncio.to_thread(_stored_view, state.storage, job_id, known, brief)
+
+    return await asyncio.gather(*(view(job_id, known) for job_id, known in found.items()))
 
 
-async def _waiting_view(state: State, job_id: str, known: JobState) -> JobView:
+def _waiting_view(job_id: str, known: JobState, outlook: Ahead | None, offered: bool) -> JobView:
+    """Of a job that is not over; one that is queued has an outlook."""
     message, position, seconds_left = None, None, known.seconds_left
-    if known.status is Status.QUEUED:
-        position, seconds_left = await state.outlook.of(state.redis, job_id, known)
-        if known.engine not in await state.offered():
+    if outlook is not None:
+        position, seconds_left = outlook
+        if not offered:
             message = f"No running worker offers the engine '{known.engine}'; the job waits until one does."
             seconds_left = None
         elif known.paused:

@@ -3,6 +3,8 @@
 import asyncio
 
 from api.state import State
+from api.tests.desk import Desk
+from api.views import brief_views
 from steno.config import Settings
 
 
@@ -17,3 +19,23 @@ def test_more_questions_to_redis_than_it_has_connections_wait_for_each_other(set
             await state.close()
 
     assert asyncio.run(ask()) == [True] * 300
+
+
+def test_a_page_of_waiting_jobs_takes_few_connections(settings: Settings, desk: Desk) -> None:
+    """Each question of its own would take one, and the server keeps them for ever."""
+    desk.offer("whisperx", 60)
+    names = [desk.queued(f"job{number}", priority=("low", "high")[number % 2]) for number in range(60)]
+
+    before = len(desk.redis.client_list())
+
+    async def look() -> tuple[list[int], int]:
+        state = State(settings)
+        try:
+            views = await brief_views(state, names)
+            return [view.fields["position"] for view in views if view], len(desk.redis.client_list())
+        finally:
+            await state.close()
+
+    positions, connections = asyncio.run(look())
+    assert positions == [number // 2 + (1 if number % 2 else 31) for number in range(60)]
+    assert connections - before <= 2  # one of its own, and one of the threads that look up workers

@@ -5,6 +5,7 @@ behind it does the listening and stays warm; and a heartbeat thread makes RQ not
 """
 
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -71,6 +72,7 @@ class WarmWorker(SimpleWorker):
             log.exception("Job %s is over, but not all was put in order", job.id, extra={"action": "settle_failed"})
         finally:
             self._held = None
+        gc.collect()
         self.set_state("idle")
 
     def reorder_queues(self, reference_queue: Queue) -> None:
@@ -117,6 +119,9 @@ def work(settings: Settings, engines: tuple[str, ...]) -> None:
     describe = partial(described, settings, engines)
     pulse = Pulse(roster, sweep, engines, settings.worker_ttl, crew.heartbeat, describe)
     courier = Courier(settings, place.storage)
+    # What jobs leave in cycles (RQ's, and those of tracebacks) is collected after each of them; by itself Python would wait for
+    # some ten megabytes of it. That takes a millisecond, since what is here from the start is not looked through.
+    gc.freeze()
     pulse.start()
     courier.start()
     try:

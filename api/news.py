@@ -98,9 +98,13 @@ class Hub:
             self._ear.cancel()
             self._ear = None
 
+    def _is_the_ear(self) -> bool:
+        """False after a cancel that was swallowed on its way: some of redis-py's timeouts take it for their own."""
+        return self._ear is asyncio.current_task()
+
     async def _listen(self) -> None:
         """Hear the news for as long as there are listeners, through every outage of Redis."""
-        while True:
+        while self._is_the_ear():
             try:
                 await self._hear()
             except (RedisError, OSError) as error:
@@ -110,11 +114,11 @@ class Hub:
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _hear(self) -> None:
-        """Returns only by an exception. A connection on which nothing comes, not even to a ping, counts as lost."""
+        """Returns when nobody listens any more. A connection on which nothing comes, not even to a ping, counts as lost."""
         async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(CHANNEL)
             asked = False
-            while True:
+            while self._is_the_ear():
                 message = await pubsub.get_message(timeout=LOOK_SECONDS)
                 if message is not None:
                     self._pass_on(message)

@@ -1,9 +1,16 @@
 """What the routes share."""
 
 import asyncio
+from typing import Any
 
+import pytest
+from redis.asyncio.client import PubSub
+
+from api.news import hub_of
 from api.state import State
 from api.tests.desk import Desk
+from api.tests.listener import ears
+from api.tests.server import eventually
 from api.views import brief_views
 from steno.config import Settings
 
@@ -39,3 +46,30 @@ def test_a_page_of_waiting_jobs_takes_few_connections(settings: Settings, desk: 
     positions, connections = asyncio.run(look())
     assert positions == [number // 2 + (1 if number % 2 else 31) for number in range(60)]
     assert connections - before <= 2  # one of its own, and one of the threads that look up workers
+
+
+def test_a_swallowed_cancel_leaves_nobody_listening(
+    settings: Settings, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of redis-py's timeouts take a cancel for their own. Fifty such, and the API had no connection left."""
+    hear = PubSub.get_message
+
+    async def swallow(self: PubSub, **options: Any) -> Any:
+        try:
+            return await hear(self, **options)
+        except asyncio.CancelledError:
+            return None
+
+    monkeypatch.setattr(PubSub, "get_message", swallow)
+    job_id = desk.queued()
+
+    async def listen() -> tuple[bool, bool]:
+        state = State(settings)
+        try:
+            async with hub_of(state).listening(job_id):
+                heard = await asyncio.to_thread(eventually, lambda: ears(desk.redis) == 1)
+            return heard, await asyncio.to_thread(eventually, lambda: ears(desk.redis) == 0)
+        finally:
+            await state.close()
+
+    assert asyncio.run(listen()) == (True, True)

@@ -67,7 +67,7 @@ def _outlook(place: int | None, pace: float | None) -> Ahead:
 
 
 async def _ask_places(redis: Redis, waiting: Mapping[str, JobState]) -> dict[str, int | None]:
-    if not waiting:
+    if not waiting:  # all are known from a moment ago
         return {}
     before = {job_id: _before(known) for job_id, known in waiting.items()}
     lines = sorted({line for each in before.values() for line in each})

@@ -49,7 +49,7 @@ async def job_view(state: State, job_id: str, brief: bool = False) -> JobView:
         if stored is None or stored.fields["status"] == Status.QUEUED:
             raise
         return stored
-    (view,) = await _views(state, {job_id: known}, brief)
+    view = await _known_view(state, job_id, known, await _line(state, {job_id: known}), brief)
     if view is None:
         raise JobNotFound
     return view
@@ -64,29 +64,41 @@ async def brief_views(state: State, job_ids: Sequence[str]) -> list[JobView | No
         for job_id in job_ids:
             pipe.hmget(job_key(job_id), STATUS_FIELDS)
         found = [parse_state(values) for values in await pipe.execute()]
-    return await _views(state, dict(zip(job_ids, found, strict=True)), brief=True)
+    line = await _line(state, dict(zip(job_ids, found, strict=True)))
+    pairs = zip(job_ids, found, strict=True)
+    return await asyncio.gather(*(_known_view(state, job_id, known, line, brief=True) for job_id, known in pairs))
 
 
-async def _views(state: State, found: Mapping[str, JobState | None], brief: bool) -> list[JobView | None]:
-    """In the same order, by what Redis knows of each; with few questions, however many jobs: each at once takes a connection."""
+@dataclass(frozen=True)
+class _Line:
+    """What there is to say of jobs that wait for a worker: what each has ahead, and the engines that are offered."""
+
+    ahead: Mapping[str, Ahead]
+    offered: frozenset[str]
+
+
+_NOBODY_WAITS: Final = _Line({}, frozenset())
+
+
+async def _line(state: State, found: Mapping[str, JobState | None]) -> _Line:
+    """With few questions, however many jobs: those that are asked at once take a connection each."""
     queued = {job_id: known for job_id, known in found.items() if known and known.status is Status.QUEUED}
-    outlooks = await state.outlook.of(state.redis, queued)
-    offered = await state.offered() if queued else frozenset()
-
-    async def view(job_id: str, known: JobState | None) -> JobView | None:
-        if known is not None and known.status in (Status.QUEUED, Status.STARTED):
-            return _waiting_view(job_id, known, outlooks.get(job_id), known.engine in offered)
-        return await asyncio.to_thread(_stored_view, state.storage, job_id, known, brief)
-
-    return await asyncio.gather(*(view(job_id, known) for job_id, known in found.items()))
+    if not queued:
+        return _NOBODY_WAITS
+    return _Line(await state.outlook.of(state.redis, queued), await state.offered())
 
 
-def _waiting_view(job_id: str, known: JobState, outlook: Ahead | None, offered: bool) -> JobView:
-    """Of a job that is not over; one that is queued has an outlook."""
+async def _known_view(state: State, job_id: str, known: JobState | None, line: _Line, brief: bool) -> JobView | None:
+    if known is not None and known.status in (Status.QUEUED, Status.STARTED):
+        return _waiting_view(job_id, known, line)
+    return await asyncio.to_thread(_stored_view, state.storage, job_id, known, brief)
+
+
+def _waiting_view(job_id: str, known: JobState, line: _Line) -> JobView:
     message, position, seconds_left = None, None, known.seconds_left
-    if outlook is not None:
-        position, seconds_left = outlook
-        if not offered:
+    if known.status is Status.QUEUED:
+        position, seconds_left = line.ahead[job_id]
+        if known.engine not in line.offered:
             message = f"No running worker offers the engine '{known.engine}'; the job waits until one does."
             seconds_left = None
         elif known.paused:

@@ -86,12 +86,8 @@ def _first_words(client: httpx.Client) -> Result:
 
 def _waiting(service: Service, url: str) -> Iterator[Result]:
     before = usage(service.pid)
-    with (
-        ProcessPoolExecutor(
-            1, get_context("spawn")
-        ) as elsewhere,  # whoever asks for /health must not wait for their threads
-        Prober(service.port, "/health", _RATE) as prober,
-    ):
+    # Elsewhere: whoever asks for /health must not wait for their threads.
+    with ProcessPoolExecutor(1, get_context("spawn")) as elsewhere, Prober(service.port, "/health", _RATE) as prober:
         statuses = elsewhere.submit(_all_at_once, url).result()
     after = usage(service.pid)
     memory = {"rss_growth_mb": after.peak_mb - before.rss_mb, "not_answered": _AT_ONCE - statuses.count(200)}

@@ -165,9 +165,8 @@ def leave_nothing_open(stack: Stack) -> None:
     assert stack.redis
     queue = JobQueue(Settings(redis_url=stack.redis.url))
     assert eventually(lambda: not queue.unfinished())
-    assert eventually(
-        lambda: queue.queue("faster-whisper").get_job_ids() == []
-    )  # a job that was handed out twice goes, too
+    # A job that was handed out twice goes, too.
+    assert eventually(lambda: queue.queue("faster-whisper").get_job_ids() == [])
     queue.redis.close()
     for folder in (stack.data_dir / "jobs").iterdir():
         # A record whose writer was killed is left to the janitor for an hour.

@@ -222,7 +222,7 @@ def _end(storage: Storage, upload_id: str, upload: Upload) -> None:
     """Nothing stays of an upload that could not be made a job."""
     upload.leave()
     if not storage.has(upload_id, REQUEST):
-        storage.delete(upload_id)
+        _undo(storage, upload_id)
 
 
 def _with_length_of_parts(state: State, record: UploadRecord, parts: Sequence[str]) -> UploadRecord:

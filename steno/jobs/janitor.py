@@ -48,9 +48,8 @@ class Janitor:
         try:
             yield
         finally:
-            self._listed = (
-                set()
-            )  # some 100 bytes a job, which a worker need not hold for the minute until the next round
+            # Some 100 bytes a job, which a worker need not hold for the minute until the next round.
+            self._listed = set()
 
     def look_at(self, job_id: str) -> None:
         """File one folder: forget an old one, remove an orphan, watch an unfinished one. Raises RedisError, OSError."""

@@ -8,15 +8,18 @@ from pydantic import ValidationError
 
 from api.errors import InvalidField, wrong_field
 from api.kinds import Taken
-from api.models import HandlingRequest, TranscribeRequest
+from api.models import HandlingRequest, TranscribeRequest, UrlRequest
 from steno.config import Settings
 from steno.jobs.options import OptionRefused, Options, resolve
 from steno.jobs.record import Handling
 from steno.outbound import UrlRefused
+from steno.spelling import meant
 from steno.webhooks.deliveries import check_callback
 
 Fields = Mapping[str, Sequence[str]]
 """What came beside the file: every value of each field, in order."""
+_LONGEST_NAME: Final = 100
+"""Of a field that there is not, as it is shown."""
 
 
 @dataclass(frozen=True)
@@ -65,4 +68,14 @@ def invalid(error: ValidationError) -> InvalidField:
     return InvalidField("; ".join(f"{f['field']}: {f['message']}" for f in faults), faults)
 
 
-NATIVE: Final = Form(lambda settings, fields: asked_for(settings, last_values(fields)), "engine", takes_urls=True)
+def _asked_natively(settings: Settings, fields: Fields) -> tuple[Options, Handling]:
+    """A field that there is not is refused: a recording that `keep_audio` spelt wrongly should not keep would be kept."""
+    known = [name for kind in (TranscribeRequest, HandlingRequest, UrlRequest) for name in kind.model_fields]
+    unknown = [name[:_LONGEST_NAME] for name in fields if name not in (*known, NATIVE.file)]
+    if unknown:
+        faults = [{"field": name, "message": f"There is no such field{meant(name, known)}"} for name in unknown]
+        raise InvalidField(" ".join(f"{fault['field']}: {fault['message']}" for fault in faults), faults)
+    return asked_for(settings, last_values(fields))
+
+
+NATIVE: Final = Form(_asked_natively, "engine", takes_urls=True)

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from api import errors
-from api.models import JobList, JobSummary, RetriedJobs
+from api.models import EngineName, JobList, JobSummary, RetriedJobs
 from api.problems import problems
 from api.state import AppState, State
 from api.views import brief_views, job_view
@@ -20,51 +21,67 @@ router = APIRouter()
 
 _LOOKED_AT = 5000
 """Jobs that one page may pass over in search of those that match; the cursor goes on from there."""
-Engine = Annotated[str | None, Query(description="Only jobs of this engine.")]
-Label = Annotated[str | None, Query(description="Only jobs with this label.")]
 _UNAVAILABLE: Final = (errors.QueueUnavailable, errors.StorageUnavailable, errors.OutOfSpace)
 StatusName = Literal["queued", "started", "finished", "failed", "canceled"]
 
 
+class JobFilter(BaseModel):
+    """Which jobs are meant. A parameter that there is not is refused: the jobs that it should leave out would be retried."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    engine: EngineName | None = Field(None, description="Only jobs of this engine.")
+    label: str | None = Field(None, description="Only jobs with this label.")
+
+    def matches(self, fields: dict[str, Any]) -> bool:
+        """Whether a job, by the fields of its view, is meant."""
+        return self.engine in (None, fields["engine"]) and (self.label is None or self.label in fields["labels"])
+
+
+class ListQuery(JobFilter):
+    """The parameters of `GET /jobs`."""
+
+    status: StatusName | None = Field(None, description="Only jobs in this state; `failed` is the dead-letter list.")
+    limit: int = Field(50, ge=1, le=200, description="Jobs a page.")
+    cursor: str | None = Field(None, description="`next_cursor` of the page before.", pattern=CURSOR)
+
+    def matches(self, fields: dict[str, Any]) -> bool:
+        return self.status in (None, fields["status"]) and super().matches(fields)
+
+
+class RetryQuery(JobFilter):
+    """The parameters of `POST /jobs/retry`."""
+
+    error_code: str | None = Field(None, description="Only jobs that failed with this error.")
+
+    def matches(self, fields: dict[str, Any]) -> bool:
+        failed = fields["status"] == "failed" and self.error_code in (None, fields["error_code"])
+        return failed and super().matches(fields)
+
+
 @router.get("/jobs", summary="List jobs", responses=problems(errors.InvalidField, errors.QueueUnavailable))
-async def list_jobs(
-    state: AppState,
-    status: Annotated[
-        StatusName | None, Query(description="Only jobs in this state; `failed` is the dead-letter list.")
-    ] = None,
-    engine: Engine = None,
-    label: Label = None,
-    limit: Annotated[int, Query(ge=1, le=200, description="Jobs a page.")] = 50,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.", pattern=CURSOR)] = None,
-) -> JobList:
+async def list_jobs(state: AppState, query: Annotated[ListQuery, Query()]) -> JobList:
     """Newest first. A page with a filter may hold fewer jobs than `limit` and yet not be the last: see `next_cursor`."""
-    wanted = _filter(status, engine, label)
     found: list[JobSummary] = []
     looked_at, last = 0, None
-    chunks = await asyncio.to_thread(newest_first, state.queue.redis, cursor)
+    chunks = await asyncio.to_thread(newest_first, state.queue.redis, query.cursor)
     while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
         for (_, place), view in zip(chunk, await brief_views(state, [job_id for job_id, _ in chunk]), strict=True):
             last, looked_at = place, looked_at + 1
-            if view is not None and wanted(view.fields):
+            if view is not None and query.matches(view.fields):
                 found.append(JobSummary.model_validate(view.fields))
-            if len(found) >= limit or looked_at >= _LOOKED_AT:
+            if len(found) >= query.limit or looked_at >= _LOOKED_AT:
                 return JobList(jobs=found, next_cursor=last)
     return JobList(jobs=found, next_cursor=None)
 
 
-@router.post("/jobs/retry", summary="Retry all failed jobs", responses=problems(*_UNAVAILABLE))
-async def retry_failed_jobs(
-    state: AppState,
-    engine: Engine = None,
-    label: Label = None,
-    error_code: Annotated[str | None, Query(description="Only jobs that failed with this error.")] = None,
-) -> RetriedJobs:
+@router.post("/jobs/retry", summary="Retry all failed jobs", responses=problems(errors.InvalidField, *_UNAVAILABLE))
+async def retry_failed_jobs(state: AppState, query: Annotated[RetryQuery, Query()]) -> RetriedJobs:
     """Queues every failed job again, those that match only, as if it had never been tried."""
-    wanted = _filter("failed", engine, label)
     failed: list[str] = []
     for chunk in await asyncio.to_thread(lambda: list(newest_first(state.queue.redis))):
         for view in await brief_views(state, [job_id for job_id, _ in chunk]):
-            if view and wanted(view.fields) and error_code in (None, view.fields["error_code"]):
+            if view and query.matches(view.fields):
                 failed.append(view.fields["job_id"])
     told = RetriedJobs(retried=[], skipped=[])
     for job_id in failed:
@@ -130,14 +147,3 @@ def _as_problems() -> Iterator[None]:
 
 async def _summary(state: State, job_id: str) -> JobSummary:
     return JobSummary.model_validate((await job_view(state, job_id, brief=True)).fields)
-
-
-def _filter(status: str | None, engine: str | None, label: str | None) -> Callable[[dict[str, Any]], bool]:
-    def wanted(fields: dict[str, Any]) -> bool:
-        return (
-            status in (None, fields["status"])
-            and engine in (None, fields["engine"])
-            and (label is None or label in fields["labels"])
-        )
-
-    return wanted

@@ -27,6 +27,7 @@ from api.tus.routes import router as uploads
 from api.webhooks import router as webhooks
 from steno import __version__
 from steno.config import Settings, load_settings
+from steno.unknown_settings import warn_of_unknown_settings
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -67,4 +68,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
+warn_of_unknown_settings()
 app = create_app()

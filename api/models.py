@@ -168,13 +168,14 @@ def form_description(
 ) -> dict[str, Any]:
     """A door's form with a file, for the API's description: the routes read it as a stream, so FastAPI cannot see it.
 
-    `instead` is the field that may come in place of the file.
+    `instead` is the field that may come in place of the file; the form that has one takes no fields but these.
     """
     recording = {"type": "string", "format": "binary", "description": "The recording."}
     schema: dict[str, Any] = {"type": "object", "properties": {file: recording, **properties}, "required": [*required]}
     if instead is None:
         schema["required"].append(file)
     else:
+        schema["additionalProperties"] = False
         schema["oneOf"] = [{"required": [file]}, {"required": [instead]}]
     named = {"schema": {"type": "string"}, "example": f'form-data; name="{file}"; filename="talk.flac"'}
     encoding = {file: {"headers": {"Content-Disposition": named}}}

@@ -95,6 +95,8 @@ def _field_is_wrong(request: Request, error: RequestValidationError) -> ApiError
 def _message(error: Mapping[str, Any]) -> str:
     if error["loc"][-1] == "cursor":  # a pattern helps nobody
         return "give the next_cursor of the page before, as it was"
+    if error["type"] == "extra_forbidden":
+        return "there is no such parameter; GET /docs lists those that there are"
     return str(error["msg"]).removeprefix("Value error, ")
 
 

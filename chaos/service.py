@@ -29,7 +29,7 @@ from steno.serve import Stack
 
 log = logging.getLogger(__name__)
 
-MARK: Final = "STENO_CHAOS_FOLDER"
+MARK: Final = "CHAOS_FOLDER"
 """In the environment of every process of a run, with the run's folder: how what is left over is known."""
 ENGINE: Final = "faster-whisper"
 _SHIM: Final = Path(__file__).parent / "shim"

@@ -17,6 +17,7 @@ from steno.config import Settings, usable_cores
 from steno.engines import ENGINES, Engine
 from steno.jobs.queue import connect
 from steno.redis_server import server_binary
+from steno.unknown_settings import unknown_settings
 
 _LARGE_MODEL_GB: Final = 3.5
 
@@ -34,7 +35,7 @@ class Finding:
 def examine(settings: Settings) -> list[Finding]:
     """Every finding, in the order a recording would meet it."""
     machine = [_machine(), _redis(settings), _folder(settings), _hub()]
-    return [*machine, *_gpus(settings), *_engines(settings), *_diarization(settings)]
+    return [*machine, *_environment(), *_gpus(settings), *_engines(settings), *_diarization(settings)]
 
 
 def _machine() -> Finding:
@@ -87,6 +88,11 @@ def _hub() -> Finding:
     if free < _LARGE_MODEL_GB and not offline:
         return Finding("models", "note", detail, "large-v3 takes 3 GB; free some space or set HF_HOME to another disk")
     return Finding("models", "ok", detail + offline)
+
+
+def _environment() -> Iterator[Finding]:
+    for sentence in unknown_settings():
+        yield Finding("settings", "note", sentence, "docs/settings.md lists those that there are")
 
 
 def _engines(settings: Settings) -> Iterator[Finding]:

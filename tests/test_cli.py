@@ -237,6 +237,12 @@ def test_the_doctor_names_what_is_broken_and_what_to_do() -> None:
     assert "unset REDIS_HOST" in redis["advice"]
 
 
+def test_the_doctor_names_a_setting_spelt_wrongly() -> None:
+    run = steno("doctor", "--json", STENO_RETENTION_DAY="1", STENO_SERVER="http://127.0.0.1:8000")
+    notes = [f["detail"] for f in json.loads(run.stdout)["findings"] if f["subject"] == "settings"]
+    assert notes == ["STENO_RETENTION_DAY is no setting and changes nothing; did you mean 'STENO_RETENTION_DAYS'?"]
+
+
 def test_version_and_help() -> None:
     assert steno("--version").stdout.strip() == f"steno {__version__}"
     said = steno("--help").stdout

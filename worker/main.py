@@ -30,6 +30,7 @@ from steno.jobs.roster import Offer, Roster
 from steno.jobs.settle import settle
 from steno.jobs.state import engine_of_queue
 from steno.jobs.sweep import Sweep
+from steno.unknown_settings import warn_of_unknown_settings
 from worker import tasks
 from worker.courier import Courier
 from worker.pulse import Pulse
@@ -183,6 +184,7 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
+    warn_of_unknown_settings()
     engines = settings.runnable_engines
     if not engines:
         hints = install_hints(settings.engines or ENGINES)

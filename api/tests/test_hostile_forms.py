@@ -91,8 +91,12 @@ def test_a_name_in_the_extended_syntax_alone_makes_no_file(server: Server) -> No
     "name",
     ["__proto__", "__class__", "constructor", "engine[]", "engine.x", "", "model_config", "\x00", "self", "é" * 500],
 )
-def test_fields_nobody_asked_for_are_passed_over(server: Server, name: str) -> None:
-    assert taken(server, field(name, "whisperx"), ENGINE, recording(), field(name, "\x00")) == "talk.wav"
+def test_a_field_that_there_is_not_is_refused_by_name_and_never_by_value(server: Server, name: str) -> None:
+    for parts in ([field(name, "secret"), ENGINE, recording()], [recording(), ENGINE, field(name, "secret")]):
+        answer = server.post(*parts)
+        assert_refused(server, answer, 422, "There is no such field")
+        assert [fault["field"] for fault in answer.json["errors"]] == [name[:100]]
+        assert "secret" not in str(answer.json)
 
 
 @pytest.mark.parametrize(

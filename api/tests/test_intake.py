@@ -165,6 +165,25 @@ def test_a_bad_engine_is_refused_before_the_file_arrives(server: Server) -> None
         assert_refused(server, wire.answer(), 422, "engine")
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("modle", "model"),
+        ("keep-audio", "keep_audio"),
+        ("delete_affter", "delete_after"),
+        ("callbackurl", "callback_url"),
+    ],
+)
+def test_a_field_spelt_wrongly_is_told_as_it_should_be(server: Server, written: str, meant: str) -> None:
+    said = f"{written}: There is no such field; did you mean '{meant}'?"
+    assert_refused(server, server.post(ENGINE, field(written, "1"), recording()), 422, said)
+
+
+def test_an_engine_spelt_wrongly_is_told_before_the_missing_one(server: Server) -> None:
+    answer = server.post(field("engin", "whisperx"), recording())
+    assert_refused(server, answer, 422, "engin: There is no such field; did you mean 'engine'?")
+
+
 @pytest.mark.parametrize(("said", "code"), [("German", "de"), ("GERMAN", "de"), ("de", "de"), (" De ", "de")])
 def test_a_language_is_stored_as_its_code(server: Server, said: str, code: str) -> None:
     assert (

@@ -75,8 +75,12 @@ def test_the_list_is_filtered_by_status_engine_and_label(client: TestClient, des
 
 
 @pytest.mark.parametrize(
-    "query", [{"status": "lost"}, {"limit": 0}, {"limit": 201}, {"cursor": "x"}, {"cursor": "1_"}, {"cursor": "²_a"}]
-)
+    "query",
+    [
+        {"status": "lost"}, {"limit": 0}, {"limit": 201}, {"cursor": "x"}, {"cursor": "1_"}, {"cursor": "²_a"},
+        {"engine": "whisperz"}, {"lable": "court"},
+    ],
+)  # fmt: skip
 def test_a_question_that_makes_no_sense_is_refused(client: TestClient, desk: Desk, query: dict[str, Any]) -> None:
     answer = client.get("/jobs", params=query)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_field")
@@ -153,6 +157,14 @@ def test_all_failed_jobs_are_retried_or_those_of_one_error(client: TestClient, d
     assert client.post("/jobs/retry", params={"error_code": "time_limit"}).json() == {"retried": [], "skipped": []}
     assert client.post("/jobs/retry", params={"error_code": "audio_empty"}).json()["retried"] == [failed]
     assert listed(client, status="failed") == []
+
+
+def test_a_filter_spelt_wrongly_retries_nothing(client: TestClient, desk: Desk) -> None:
+    failed = desk.failed()
+    answer = client.post("/jobs/retry", params={"lable": "court"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "lable")
+    assert "there is no such parameter" in answer.json()["detail"]
+    assert listed(client, status="failed") == [failed]
 
 
 @pytest.mark.parametrize("make", [Desk.queued, Desk.finished, Desk.failed])

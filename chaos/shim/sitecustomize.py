@@ -1,6 +1,6 @@
 """Runs in every Python process under test before anything else: its clock can be shifted, its disk can seem full.
 
-Two files in the folder that STENO_CHAOS_FOLDER names decide, and are looked at again many times a second: `clock` holds the
+Two files in the folder that CHAOS_FOLDER names decide, and are looked at again many times a second: `clock` holds the
 seconds by which time.time and datetime.now are ahead; while `full` is there, making folders, writing uploads and syncing
 files meet ENOSPC.
 """
@@ -83,6 +83,6 @@ def _fill_disk(path: str) -> None:
         setattr(os, name, refusing(getattr(os, name)))
 
 
-if folder := os.environ.get("STENO_CHAOS_FOLDER"):
+if folder := os.environ.get("CHAOS_FOLDER"):
     _shift_clock(f"{folder}/clock")
     _fill_disk(f"{folder}/full")

@@ -107,13 +107,15 @@ class Settings(DoorSettings):
     compute_type: str = Field(
         "default",
         validation_alias="STENO_COMPUTE_TYPE",
-        description="Number format of CTranslate2 models (default, int8, float16, float32 ...); default keeps the model's own.",
+        description="Number format of CTranslate2 models (default, int8, float16, float32 ...); default keeps the "
+        "model's own on a CPU, and takes float16 on a GPU that can.",
     )
     threads: int = Field(
         0,
         validation_alias="STENO_THREADS",
         ge=0,
-        description="CPU threads of an engine; 0 takes every core it may use.",
+        description="CPU threads of an engine process; 0 takes every core it may use. For what torch computes, OMP_NUM_THREADS "
+        "goes first where it is set.",
     )
     model_memory_mb: int = Field(
         0,

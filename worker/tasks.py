@@ -1,14 +1,15 @@
 """The job functions, named by string on the queue. Each may run twice; each says why that is safe."""
 
 import logging
+import os
 import sys
 import time
 from typing import Any, Final
 
 from rq import Retry, get_current_job
 
-from steno.config import Settings, load_settings
-from steno.jobs.errors import AudioMissing, JobError, StorageFailed
+from steno.config import Settings, load_settings, usable_cores
+from steno.jobs.errors import AudioMissing, JobError, StorageFailed, Unforeseen
 from steno.jobs.queue import LONGEST_PAUSE
 from steno.jobs.record import CANCELED, ERROR, REQUEST, TRANSCRIPT, JobRequest, error_record
 from steno.storage import LocalStorage, Storage, StorageRefused
@@ -43,7 +44,8 @@ class Workplace:
         """The process that runs this engine: one an interpreter, so one for all engines but those with their own."""
         python = self.settings.pythons.get(engine, sys.executable)
         if python not in self._engines:
-            self._engines[python] = EngineProcess(python=python)
+            threads = str(self.settings.threads or usable_cores())  # some libraries hear of it in no other way
+            self._engines[python] = EngineProcess({"OMP_NUM_THREADS": threads, **os.environ}, python)
         return self._engines[python]
 
     def close(self) -> None:
@@ -115,10 +117,10 @@ def _after_failure(place: Workplace, job_id: str, progress: Progress, cause: Exc
         return _summary(Transcript.from_dict(done))
     if not place.storage.has(job_id, REQUEST):
         return {}  # deleted under the attempt, which is why it failed
-    error, retryable = (cause, cause.retryable) if isinstance(cause, JobError) else (JobError(), True)
+    error = cause if isinstance(cause, JobError) else Unforeseen()
     if error is not cause:
         log.error("Job %s met an unforeseen error", job_id, exc_info=cause, extra={"action": "job_error"})
-    if retryable and progress.attempts < place.settings.max_attempts:
+    if error.retryable and progress.attempts < place.settings.max_attempts:
         pause = _pause(place.settings.retry_delay, progress.attempts)
         log.warning("Job %s will be tried again in %.1f s: %s", job_id, pause, error, extra={"action": "job_retried"})
         progress.wait()

@@ -112,6 +112,10 @@ def transcription(query: AsrQuery, names: Names) -> Asked:
     }
     if query.diarize and not diarize:
         notes.append(f"Engine '{engine}' does not tell speakers apart.")
+    if query.vad_filter is not None and given["vad"] is None:
+        notes.append(
+            f"Engine '{engine}' has its own way with silence; vad_filter={str(query.vad_filter).lower()} changed nothing."
+        )
     if query.hotwords and not given["hotwords"]:
         notes.append(f"Engine '{engine}' takes no hotwords.")
     options, handling = _checked(names, {name: value for name, value in given.items() if value is not None})

@@ -112,12 +112,18 @@ def test_words_are_told_where_they_are_asked_for(served: Server, desk: Desk, que
     assert sum(len(segment.get("words", ())) for segment in segments) == words
 
 
-@pytest.mark.parametrize(("engine", "vad"), [("whisperx", None), ("faster-whisper", False)])
-def test_a_voice_filter_that_cannot_be_switched_off_stays_on(
-    serve: Serve, desk: Desk, engine: str, vad: bool | None
+@pytest.mark.parametrize(
+    ("engine", "vad", "said"),
+    [("whisperx", None, "vad_filter=false changed nothing. It was short."), ("faster-whisper", False, "It was short.")],
+)
+def test_a_voice_filter_that_cannot_be_switched_off_stays_on_and_it_is_said(
+    serve: Serve, desk: Desk, engine: str, vad: bool | None, said: str
 ) -> None:
     desk.offer(engine, 60)
-    assert options_of(serve(openai_engine=engine), desk, f"{ASR}?vad_filter=false").vad is vad
+    asked = Asked(serve(openai_engine=engine), desk, request(f"{ASR}?vad_filter=false"))
+    assert desk.request(asked.job_id).options.vad is vad
+    desk.finishes(asked.job_id)
+    assert asked.answer().headers["steno-warnings"].endswith(said)
 
 
 def test_what_it_does_not_know_is_ignored_wherever_it_stands(served: Server, desk: Desk) -> None:

@@ -9,9 +9,11 @@ from redis import Redis
 
 from api.models import JobList
 from api.tests.desk import Desk
+from steno.jobs import reuse
 from steno.jobs.course import SPEEDS
 from steno.jobs.record import CANCELED, ERROR, REQUEST, JobRequest
 from steno.jobs.sweep import Sweep
+from steno.webhooks.due import DUE, HELD
 
 
 def listed(client: TestClient, **query: Any) -> list[str]:
@@ -167,7 +169,17 @@ def test_a_filter_spelt_wrongly_retries_nothing(client: TestClient, desk: Desk) 
     assert listed(client, status="failed") == [failed]
 
 
-@pytest.mark.parametrize("make", [Desk.queued, Desk.finished, Desk.failed])
+def known_everywhere(desk: Desk) -> str:
+    """Finished, of use to others, followed, and with a webhook that is owed and one that is being delivered."""
+    job_id = desk.finished()
+    reuse.remember(desk.redis, "digest", desk.request(job_id).options, job_id, 60)
+    desk.hears(job_id, 1)
+    desk.redis.zadd(DUE, {job_id: 1.0})
+    desk.redis.zadd(HELD, {job_id: 1.0})
+    return job_id
+
+
+@pytest.mark.parametrize("make", [Desk.queued, Desk.finished, Desk.failed, known_everywhere])
 def test_a_deleted_job_leaves_no_byte(
     client: TestClient, desk: Desk, redis: Redis, make: Callable[[Desk], str]
 ) -> None:
@@ -177,6 +189,15 @@ def test_a_deleted_job_leaves_no_byte(
     assert traces(redis, job_id) == []
     assert client.get(f"/status/{job_id}").status_code == 404
     assert client.delete(f"/jobs/{job_id}").status_code == 404
+
+
+def test_deleting_one_of_two_equal_jobs_leaves_the_other_for_reuse(client: TestClient, desk: Desk) -> None:
+    options = desk.request(desk.queued("a")).options
+    for job_id in ("a", desk.queued("b")):
+        desk.finishes(job_id)
+        reuse.remember(desk.redis, "digest", options, job_id, 60)
+    assert client.delete("/jobs/a").status_code == 204
+    assert reuse.find(desk.redis, desk.storage, "digest", options) == "b"
 
 
 def traces(redis: Redis, job_id: str) -> list[str]:

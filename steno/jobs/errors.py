@@ -4,10 +4,10 @@ from typing import ClassVar
 
 
 class JobError(Exception):
-    """The job failed for a reason that Steno did not foresee; the worker's log has the details."""
+    """What became of a job that failed."""
 
-    code: ClassVar[str] = "internal"
-    fault: ClassVar[str] = "Steno"
+    code: ClassVar[str]
+    fault: ClassVar[str]
     """Whose it is to mend: the client, who sent the recording, the operator, or Steno's own authors."""
     retryable: ClassVar[bool] = False
 
@@ -16,6 +16,13 @@ class JobError(Exception):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class Unforeseen(JobError):
+    """The job failed for a reason that Steno did not foresee; the worker's log has the details."""
+
+    code, fault = "internal", "Steno"
+    retryable = True
 
 
 class AudioUnreadable(JobError):
@@ -110,7 +117,7 @@ class StorageFailed(JobError):
 ERRORS: dict[str, type[JobError]] = {
     error.code: error
     for error in (
-        JobError, AudioUnreadable, NoAudioTrack, AudioEmpty, AudioTooLong, TooManyChannels, AudioMissing, EngineUnavailable,
+        Unforeseen, AudioUnreadable, NoAudioTrack, AudioEmpty, AudioTooLong, TooManyChannels, AudioMissing, EngineUnavailable,
         ModelUnavailable, EngineFailed, EngineDied, EngineOutOfMemory, TimeLimitExceeded, WorkerDied, StorageFailed,
     )
 }  # fmt: skip
@@ -122,5 +129,5 @@ def is_clients_fault(code: str) -> bool:
 
 
 def job_error(code: str, message: str) -> JobError:
-    """The error of a code, with its sentence; an unknown code (a newer process wrote it) is an internal error."""
-    return ERRORS.get(code, JobError)(message)
+    """The error of a code, with its sentence; an unknown code (a newer process wrote it) is an unforeseen error."""
+    return ERRORS.get(code, Unforeseen)(message)

@@ -17,10 +17,11 @@ from rq.serializers import JSONSerializer
 
 from steno.config import Settings
 from steno.engines import ENGINES
-from steno.jobs import news
+from steno.jobs import news, reuse
 from steno.jobs.listing import INDEX, entered
 from steno.jobs.record import PRIORITIES, JobRequest
 from steno.jobs.state import CANCEL_FIELD, STATUS_FIELDS, JobState, described, parse_state, queue_name
+from steno.webhooks import due
 
 JOB_FUNCTION: Final = "worker.tasks.transcribe"
 UNFINISHED: Final = "steno:unfinished"
@@ -127,9 +128,9 @@ class JobQueue:
         for queue in self.all_queues():
             key = paused(queue).key
             rows = cast("list[tuple[bytes, float]]", self.redis.zrange(key, 0, -1, withscores=True))
-            for member, due in rows:
+            for member, moment in rows:
                 # Whoever removed it queues it; one who is killed in between leaves it to the sweep.
-                if not now < due <= now + LONGEST_PAUSE and self.redis.zrem(key, member):
+                if not now < moment <= now + LONGEST_PAUSE and self.redis.zrem(key, member):
                     self._release(queue, member.decode())
 
     def _release(self, queue: Queue, job_id: str) -> None:
@@ -160,9 +161,12 @@ class JobQueue:
         """Have the job listed, by the moment (ISO 8601) it was accepted."""
         self.redis.zadd(INDEX, {job_id: entered(created_at)})
 
-    def unlist(self, job_id: str) -> None:
-        """Have the job listed no more."""
+    def wipe(self, job_id: str) -> None:
+        """The job is deleted: all that is known of it but what RQ and the sweep know goes, and whoever listens is told."""
         self.redis.zrem(INDEX, job_id)
+        reuse.forget(self.redis, job_id)
+        due.forget(self.redis, job_id)
+        news.forget(self.redis, job_id)
 
     def forget(self, job_id: str) -> None:
         """Remove what RQ and the sweep know of a job: from now on storage alone answers for it. It stays listed."""
@@ -175,8 +179,7 @@ class JobQueue:
     def erase(self, job_id: str) -> None:
         """Remove every trace of a job from Redis."""
         self.forget(job_id)
-        self.unlist(job_id)
-        news.forget(self.redis, job_id)
+        self.wipe(job_id)
 
     def unfinished(self) -> set[str]:
         """Ids of the jobs that the sweep watches."""

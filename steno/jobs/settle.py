@@ -45,5 +45,8 @@ def _after_success(settings: Settings, storage: Storage, queue: JobQueue, reques
     if storage.has(request.job_id, request.audio):
         digest = storage.digest(request.job_id, request.audio)
         reuse.remember(queue.redis, digest, request.options, request.job_id, settings.retention_seconds)
+        if not storage.has(request.job_id, REQUEST):  # deleted meanwhile
+            queue.erase(request.job_id)
+            return
     if settings.audio_retention_seconds == 0 or not request.keep_audio:
         drop_audio(storage, request.job_id)

@@ -84,9 +84,8 @@ def delete(storage: Storage, queue: JobQueue, job_id: str) -> None:
         if not storage.has(job_id, REQUEST) and outcome(storage, job_id) is None:
             raise NoSuchJob
         storage.delete(job_id)  # first: whoever takes the job from the queue now finds nothing to do
-        queue.unlist(job_id)
         _let_go(queue, job_id)
-        news.forget(queue.redis, job_id)
+        queue.wipe(job_id)
 
 
 def _let_go(queue: JobQueue, job_id: str) -> None:

@@ -19,7 +19,7 @@ from rq.worker_registration import clean_worker_registry
 
 from steno.config import DAY, Settings
 from steno.jobs import news
-from steno.jobs.errors import JobError, WorkerDied
+from steno.jobs.errors import JobError, Unforeseen, WorkerDied
 from steno.jobs.janitor import Janitor
 from steno.jobs.queue import JobQueue, paused
 from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, Status, error_record, outcome
@@ -122,7 +122,9 @@ class Sweep:
             data = self._storage.get(job_id, REQUEST)
             request = None if data is None else JobRequest.from_dict(data)
         except (ValueError, KeyError, TypeError):
-            self._fail(job_id, JobError("The job's request in storage cannot be read; upload the recording again."), 0)
+            self._fail(
+                job_id, Unforeseen("The job's request in storage cannot be read; upload the recording again."), 0
+            )
             return
         state, ended = self._queue.state(job_id), outcome(self._storage, job_id)
         if request is None or ended in (Status.FAILED, Status.CANCELED):
@@ -134,7 +136,7 @@ class Sweep:
         elif state and state.status in _TRIED and state.attempts >= self._settings.max_attempts:
             times = f"all {state.attempts} times it was tried"
             died = WorkerDied(f"The worker died in the middle of the job, {times}.")
-            self._fail(job_id, died if state.status is Status.STARTED else JobError(), state.attempts)
+            self._fail(job_id, died if state.status is Status.STARTED else Unforeseen(), state.attempts)
         else:
             log.warning("Job %s was lost by its worker; queued again", job_id, extra={"action": "job_requeued"})
             self._queue.requeue(request)

@@ -70,6 +70,14 @@ def announce(storage: Storage, redis: "Redis", job_id: str) -> None:
     redis.zadd(DUE, {job_id: when}, lt=True)
 
 
+def forget(redis: "Redis", job_id: str) -> None:
+    """The job is deleted, and its webhook with it; whoever is just delivering it finds out. Raises RedisError."""
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.zrem(DUE, job_id)
+        pipe.zrem(HELD, job_id)
+        pipe.execute()
+
+
 class Due:
     """What couriers and the API do. Every method may raise redis.exceptions.RedisError."""
 

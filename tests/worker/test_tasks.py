@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -9,13 +10,17 @@ from rq import Retry
 from rq.job import Job
 
 from conftest import MakeSettings
+from steno.config import usable_cores
 from steno.jobs.errors import EngineFailed
 from steno.jobs.news import stream_key
 from steno.jobs.options import Options
+from steno.jobs.queue import JobQueue
 from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, outcome, utc_now
+from steno.jobs.settle import settle
 from steno.redis_server import free_port
 from steno.storage import StorageFull, StorageUnusable
 from steno.transcript import Segment, Transcript
+from tests.processes import eventually
 from worker import progress, tasks
 from worker.attempt import Attempt
 from worker.progress import Progress
@@ -119,3 +124,35 @@ def test_segments_are_told_while_redis_is_there_and_hushed_while_it_is_away(
         for _ in range(3):
             telling.heard(segment)
         assert caplog.text.count("Progress not told") == 4
+
+
+def test_a_job_deleted_while_its_end_is_filed_leaves_no_key(
+    place: tasks.Workplace, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.storage.put("a", TRANSCRIPT, HEARD.to_dict())
+    digest = place.storage.digest
+
+    def deleted_meanwhile(job_id: str, name: str) -> str:
+        found = digest(job_id, name)
+        place.storage.delete(job_id)
+        return found
+
+    monkeypatch.setattr(place.storage, "digest", deleted_meanwhile)
+    settle(place.settings, place.storage, JobQueue(place.settings, redis), "a")
+    assert [key for key in redis.scan_iter() if b"steno:same" in key] == []
+
+
+@pytest.mark.parametrize(("threads", "told"), [(1, "1"), (0, str(usable_cores()))])
+def test_the_libraries_of_engines_hear_how_many_threads_they_may_use(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, threads: int, told: str
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    place = tasks.Workplace(make_settings(threads=threads))
+    try:
+        engine = place.engine_process("pocketsphinx")
+        engine.send({})
+        environment = Path(f"/proc/{engine.pid}/environ")
+        assert eventually(environment.read_text)  # the kernel shows none while the program is being loaded
+        assert f"OMP_NUM_THREADS={told}" in environment.read_text().split("\0")
+    finally:
+        place.close()

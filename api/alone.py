@@ -30,6 +30,8 @@ class Hold:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.is_wanted = False
+        self.is_over = False
+        """Let go by its holder."""
         self.on_news: Callable[[], None] = lambda: None
         """Called whenever there was a look at the lock."""
         self._until = 0.0
@@ -67,6 +69,7 @@ async def alone(redis: Redis, name: str, seconds: float, patience: float = 0.0) 
     else:
         await _release(lock)
     finally:
+        hold.is_over = True  # a cancel alone would not do: some of redis-py's timeouts take it for their own
         keeping.cancel()
 
 
@@ -89,7 +92,7 @@ async def _release(lock: Lock) -> None:
 
 
 async def _keep(redis: Redis, lock: Lock, hold: Hold) -> None:
-    while True:
+    while not hold.is_over:
         await asyncio.sleep(hold.seconds / _RENEWALS)
         asked = time.monotonic()
         try:

@@ -111,7 +111,7 @@ def _waiting_view(job_id: str, known: JobState, line: _Line) -> JobView:
         message=message,
         position=position,
         seconds_left=seconds_left,
-        **_redis_says(known),
+        **{**_redis_says(known), "ended_at": None},  # RQ keeps the end of the attempt before
     )
 
 
@@ -171,7 +171,7 @@ def _outcome_view(storage: Storage, job_id: str, told: dict[str, Any], brief: bo
         told |= {"attempts": error["attempts"], "ended_at": error["failed_at"]}
         return _view(job_id, Status.FAILED, error=error["message"], error_code=error["code"], **told)
     # Accepted, not over, and Redis has no word of it: the sweep will queue it again.
-    return _view(job_id, Status.QUEUED, stage="queued", **told)
+    return _view(job_id, Status.QUEUED, stage="queued", **{**told, "ended_at": None})
 
 
 def _moment(seconds: float | None) -> str | None:

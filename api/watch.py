@@ -86,6 +86,7 @@ class Watch:
         self._count = 0
         self._waiters: dict[asyncio.Future[None], None] = {}
         self._due = False
+        self._closed = False
         self._looking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -115,7 +116,7 @@ class Watch:
     def wake(self) -> None:
         """Look at the job, now or right after the look that is under way."""
         self._due = True
-        if self._looking is None:
+        if self._looking is None and not self._closed:
             self._looking = asyncio.create_task(self._look_while_due())
 
     async def change(self, seen: int) -> None:
@@ -142,13 +143,15 @@ class Watch:
             asyncio.get_running_loop().call_soon(self._wake_some, rest)
 
     def close(self) -> None:
+        """Nobody listens any more. A cancel alone would not do: some of redis-py's timeouts take it for their own."""
+        self._closed = True
         if self._looking is not None:
             self._looking.cancel()
         if self._timer is not None:
             self._timer.cancel()
 
     async def _look_while_due(self) -> None:
-        while self._due:
+        while self._due and not self._closed:
             self._due = False
             async with self._places:
                 await self._look()
@@ -172,8 +175,9 @@ class Watch:
             self.tell()
         if self._timer is not None:
             self._timer.cancel()
-        delay = AGAIN_SECONDS if self.trouble else LOOK_SECONDS
-        self._timer = asyncio.get_running_loop().call_later(delay, self.wake)
+        if not self._closed:
+            delay = AGAIN_SECONDS if self.trouble else LOOK_SECONDS
+            self._timer = asyncio.get_running_loop().call_later(delay, self.wake)
 
     async def _entries(self, view: JobView) -> Entries:
         """What is new in the stream. That a job is over can be told without Redis."""

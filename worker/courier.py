@@ -220,7 +220,13 @@ class Courier:
 
     def _told(self, job_id: str, now: float) -> Webhook | None:
         webhook = read(self._storage, job_id)
-        return webhook and note(self._storage, job_id, webhook, now)
+        if webhook is None:
+            return None
+        noted = note(self._storage, job_id, webhook, now)
+        if noted is webhook and noted.next is not None and due_at(noted.next) <= now:
+            # What came of it could not be written down either, and it would be sent again every minute.
+            write(self._storage, job_id, noted)
+        return noted
 
     async def _attempt(self, job_id: str, since: float, webhook: Webhook, event: Event) -> float | None:
         secrets, now = self._settings.webhook_secrets, self._clock()

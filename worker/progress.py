@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 _REPORT_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 0.5
 _HUSH_SECONDS: Final = 5.0
-"""How long no segment is told after Redis failed: each try may take seconds, and the engine waits meanwhile."""
+"""How long nothing but another stage is told, or asked, after Redis failed: each try may take many seconds, and the engine waits
+meanwhile."""
 
 
 class Progress:
@@ -63,7 +64,7 @@ class Progress:
         if self._course is not None:
             self._course.duration = max(duration, self._course.duration)
             self._course.at(stage, share)
-        if stage == self._stage and now - self._last < _REPORT_SECONDS:
+        if stage == self._stage and now < max(self._last + _REPORT_SECONDS, self._hush_until):
             return
         self._last, self._stage = now, stage
         self._tell()
@@ -82,13 +83,14 @@ class Progress:
     def look_up(self) -> None:
         """Raises Canceled where the job was canceled; asks Redis twice a second at most."""
         now = time.monotonic()
-        if self._job is None or now - self._looked < _LOOK_SECONDS:
+        if self._job is None or now < max(self._looked + _LOOK_SECONDS, self._hush_until):
             return
         self._looked = now
         try:
             canceled = self._job.connection.hexists(self._job.key, CANCEL_FIELD)
-        except RedisError:
-            return  # the job goes on; storage is asked before the transcript is written
+        except RedisError:  # the job goes on; storage is asked before the transcript is written
+            self._hush_until = time.monotonic() + _HUSH_SECONDS
+            return
         if canceled:
             raise Canceled
 

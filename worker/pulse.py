@@ -19,9 +19,8 @@ log = logging.getLogger(__name__)
 
 BEATS: Final = 5
 """Beats within the time after which a silent worker counts as dead."""
-
-
 _QUIET_SECONDS: Final = 2.0
+_LATER_SECONDS: Final = 60.0
 
 
 class Pulse:
@@ -64,8 +63,13 @@ class Pulse:
 
     def _learn(self) -> None:
         """Not at once: the first job is more urgent, and a worker that ends at once need not be described."""
-        if not self._stop.wait(_QUIET_SECONDS):
-            self._offers = self._describe()
+        pause = _QUIET_SECONDS
+        while self._offers is None and not self._stop.wait(pause):
+            pause = _LATER_SECONDS
+            try:
+                self._offers = self._describe()
+            except Exception:
+                log.exception("The engines cannot be described; asked again later", extra={"action": "undescribed"})
 
     def _repeat(self, work: Callable[[], None]) -> None:
         while not self._stop.is_set():

@@ -11,7 +11,7 @@ from rq import Retry, get_current_job
 from steno.config import Settings, load_settings, usable_cores
 from steno.jobs.errors import AudioMissing, JobError, StorageFailed, Unforeseen
 from steno.jobs.queue import LONGEST_PAUSE
-from steno.jobs.record import CANCELED, ERROR, REQUEST, TRANSCRIPT, JobRequest, error_record
+from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, error_record, outcome
 from steno.storage import LocalStorage, Storage, StorageRefused
 from steno.transcript import Transcript
 from worker.attempt import Attempt, Canceled, GivenBack
@@ -68,16 +68,13 @@ def workplace() -> Workplace:
 def transcribe(job_id: str) -> dict[str, Any] | Retry:
     """Make the transcript of a job and store it; what RQ keeps is a summary.
 
-    Safe to run twice: the same transcript is written over the first, whole; and a job that has its transcript, or is
-    canceled or deleted, is not done. A failure that may pass is tried again up to STENO_MAX_ATTEMPTS, after a pause; any other
-    is written to storage and raised.
+    Safe to run twice: what came of a job first stays, and one that is over or deleted is not done. A failure that may pass is
+    tried again up to STENO_MAX_ATTEMPTS, after a pause; any other is written to storage and raised.
     """
     place, progress = workplace(), Progress(get_current_job())
     data = place.storage.get(job_id, REQUEST)
-    if data is None or place.storage.has(job_id, CANCELED):
-        return {}
-    if (done := place.storage.get(job_id, TRANSCRIPT)) is not None:
-        return _summary(Transcript.from_dict(done))
+    if data is None or outcome(place.storage, job_id) is not None:
+        return _summary_of(place, job_id)
     request = JobRequest.from_dict(data)
     progress.begin(request.options)
     try:
@@ -99,24 +96,25 @@ def _tried(place: Workplace, request: JobRequest, progress: Progress) -> dict[st
         progress.give_back()
         return _AGAIN
     except Canceled:
-        log.info("Job %s let go: it was canceled", job_id, extra={"action": "job_canceled"})
-        return {}
+        log.info("Job %s let go: it was canceled, or is over", job_id, extra={"action": "job_canceled"})
+        return _summary_of(place, job_id)
     except StorageRefused:
         raise
     except Exception as cause:  # noqa: BLE001 - whatever it is, the job must end
-        return _after_failure(place, job_id, progress, cause)
+        return _after_failure(place, request, progress, cause)
     took, length = time.monotonic() - started, transcript.duration
     progress.finish(request.options, length, transcript.warnings, took)
     log.info("Job %s finished: %.1f s of audio in %.1f s", job_id, length, took, extra={"action": "job_finished"})
     return _summary(transcript)
 
 
-def _after_failure(place: Workplace, job_id: str, progress: Progress, cause: Exception) -> dict[str, Any] | Retry:
-    """Try again what may pass, store why the rest failed and raise it; unless another worker was faster and succeeded."""
-    if (done := place.storage.get(job_id, TRANSCRIPT)) is not None:
-        return _summary(Transcript.from_dict(done))
-    if not place.storage.has(job_id, REQUEST):
-        return {}  # deleted under the attempt, which is why it failed
+def _after_failure(
+    place: Workplace, request: JobRequest, progress: Progress, cause: Exception
+) -> dict[str, Any] | Retry:
+    """Try again what may pass, store why the rest failed and raise it; unless the job is no longer to be done."""
+    job_id = request.job_id
+    if not _is_wanted(place, request):
+        return _summary_of(place, job_id)
     error = cause if isinstance(cause, JobError) else Unforeseen()
     if error is not cause:
         log.error("Job %s met an unforeseen error", job_id, exc_info=cause, extra={"action": "job_error"})
@@ -150,7 +148,7 @@ def _transcribe(place: Workplace, request: JobRequest, progress: Progress) -> Tr
         with place.storage.fetch(request.job_id, request.audio) as path:
             transcript = attempt.run(request, path)
         progress.report("writing", 1.0)
-        if place.storage.has(request.job_id, CANCELED):
+        if not _is_wanted(place, request):
             raise Canceled
         place.storage.put(request.job_id, TRANSCRIPT, transcript.to_dict())
     except FileNotFoundError as error:
@@ -160,6 +158,22 @@ def _transcribe(place: Workplace, request: JobRequest, progress: Progress) -> Tr
     except OSError as error:
         raise StorageFailed(f"The worker could not use its storage: {error}.") from error
     return transcript
+
+
+def _is_wanted(place: Workplace, request: JobRequest) -> bool:
+    """Whether the job is still to be done, by storage's account.
+
+    While this attempt was under way, or its process frozen, the job may have been canceled, deleted, retried, or ended by another
+    worker or the sweep; and an Idempotency-Key may have brought another recording under its id.
+    """
+    data = place.storage.get(request.job_id, REQUEST)
+    return data is not None and JobRequest.from_dict(data) == request and outcome(place.storage, request.job_id) is None
+
+
+def _summary_of(place: Workplace, job_id: str) -> dict[str, Any]:
+    """Of what came of the job so far; nothing where that is no transcript."""
+    done = place.storage.get(job_id, TRANSCRIPT)
+    return {} if done is None else _summary(Transcript.from_dict(done))
 
 
 def _summary(transcript: Transcript) -> dict[str, Any]:

@@ -1,17 +1,23 @@
 """What the routes share."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
+from redis.asyncio.lock import Lock
 
+from api.alone import alone
+from api.errors import JobNotFound
 from api.news import hub_of
 from api.state import State
 from api.tests.desk import Desk
 from api.tests.listener import ears
 from api.tests.server import eventually
-from api.views import brief_views
+from api.views import JobView, brief_views
+from api.watch import AGAIN_SECONDS, Watch
 from steno.config import Settings
 
 
@@ -73,3 +79,48 @@ def test_a_swallowed_cancel_leaves_nobody_listening(
             await state.close()
 
     assert asyncio.run(listen()) == (True, True)
+
+
+def test_a_swallowed_cancel_leaves_nobody_looking() -> None:
+    """A look that ends where it should have been cut off began another a second later, for ever."""
+    looks = 0
+
+    async def swallow(job_id: str) -> JobView:
+        nonlocal looks
+        looks += 1
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        raise JobNotFound
+
+    async def leave() -> int:
+        redis = Redis()
+        watch = Watch("job", redis, swallow, asyncio.Semaphore(1))
+        watch.wake()
+        await asyncio.sleep(0.05)
+        watch.close()
+        await asyncio.sleep(AGAIN_SECONDS + 0.5)
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(leave()) == 1
+    assert looks == 1
+
+
+def test_a_swallowed_cancel_leaves_nobody_keeping_a_lock(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def swallow(self: Lock) -> bool:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        return True
+
+    monkeypatch.setattr(Lock, "reacquire", swallow)
+
+    async def hold() -> int:
+        state = State(settings)
+        try:
+            async with alone(state.redis, "lock", 0.5):
+                await asyncio.sleep(0.2)
+            await asyncio.sleep(0.3)
+            return len(asyncio.all_tasks())
+        finally:
+            await state.close()
+
+    assert asyncio.run(hold()) == 1

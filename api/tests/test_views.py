@@ -173,3 +173,10 @@ def test_two_servers_over_one_redis_and_folder_see_each_others_jobs(serve: Serve
     job_id = one.post(ENGINE, recording()).job_id
     assert other.get(f"/status/{job_id}").json["status"] == "queued"
     assert one.get(f"/status/{job_id}").json == other.get(f"/status/{job_id}").json
+
+
+@pytest.mark.parametrize("status", [RqStatus.QUEUED, RqStatus.STARTED, RqStatus.SCHEDULED])
+def test_the_end_of_the_attempt_before_is_no_end_of_the_job(client: TestClient, desk: Desk, status: RqStatus) -> None:
+    job_id = desk.rq_says(desk.queued(), status)
+    desk.redis.hset(job_key(job_id), "ended_at", "2026-01-01T00:00:00.000000Z")
+    assert status_of(client, job_id)["ended_at"] is None

@@ -36,6 +36,7 @@ class Janitor:
         self._storage = storage
         self._queue = queue
         self._listed: set[str] = set()
+        self._unseen: set[str] = set()
         self._idle: set[str] = set()
         self._idle_before: set[str] = set()
 
@@ -45,21 +46,22 @@ class Janitor:
         members = cast("list[bytes]", self._queue.redis.zrange(INDEX, 0, -1))
         self._listed = {member.decode() for member in members}
         self._idle_before, self._idle = self._idle, set()
-        try:
-            yield
-        finally:
-            # Some 100 bytes a job, which a worker need not hold for the minute until the next round.
-            self._listed = set()
+        yield
+        # What is listed and has had no folder for two rounds is what a delete left that lost Redis half-way.
+        for job_id in self._listed & self._unseen:
+            self._queue.wipe(job_id)
+        self._listed, self._unseen = set(), self._listed
 
     def look_at(self, job_id: str) -> None:
         """File one folder: forget an old one, remove an orphan, watch an unfinished one. Raises RedisError, OSError."""
-        storage = self._storage
+        storage, is_listed = self._storage, job_id in self._listed
+        self._listed.discard(job_id)
         if not storage.has(job_id, REQUEST):
             self._look_at_rest(job_id)
             return
         ended = outcome(storage, job_id)
         storage.tidy(job_id, ORPHAN_SECONDS)
-        if job_id not in self._listed:
+        if not is_listed:
             self._list(job_id)
         if ended is None:
             self._queue.redis.sadd(UNFINISHED, job_id)
@@ -68,8 +70,11 @@ class Janitor:
 
     def _look_at_rest(self, job_id: str) -> None:
         """An upload under way, or what is left of one, or of a job half deleted. It goes at the second look: clocks jump."""
-        limit = self._settings.tus_expiry if self._storage.has(job_id, UPLOAD) else ORPHAN_SECONDS
-        if self._storage.idle_seconds(job_id) <= max(limit, self._settings.upload_idle_limit * 2):
+        settings = self._settings
+        resumable = self._storage.has(job_id, UPLOAD)
+        # The bytes of a piece with a checksum go by another folder, for as long as a piece may take.
+        limit = max(settings.tus_expiry, settings.upload_time_limit) if resumable else ORPHAN_SECONDS
+        if self._storage.idle_seconds(job_id) <= max(limit, settings.upload_idle_limit * 2):
             return
         self._idle.add(job_id)
         if job_id in self._idle_before:

@@ -122,9 +122,12 @@ class JobQueue:
         self.redis.sadd(UNFINISHED, job.id)
         queue.enqueue_job(job, at_front=not afresh)  # what was lost has waited already
 
-    def release_due(self) -> None:
-        """Queue the jobs whose pause before another attempt is over, or longer than any: then a clock was set back."""
-        now = time.time()
+    def release_due(self) -> list[str]:
+        """Queue the jobs whose pause before another attempt is over, or longer than any: then a clock was set back.
+
+        Returns their ids.
+        """
+        now, released = time.time(), list[str]()
         for queue in self.all_queues():
             key = paused(queue).key
             rows = cast("list[tuple[bytes, float]]", self.redis.zrange(key, 0, -1, withscores=True))
@@ -132,6 +135,8 @@ class JobQueue:
                 # Whoever removed it queues it; one who is killed in between leaves it to the sweep.
                 if not now < moment <= now + LONGEST_PAUSE and self.redis.zrem(key, member):
                     self._release(queue, member.decode())
+                    released.append(member.decode())
+        return released
 
     def _release(self, queue: Queue, job_id: str) -> None:
         with contextlib.suppress(*_TORN):  # nothing to queue: the sweep finds it in no place

@@ -81,7 +81,7 @@ def retry(storage: Storage, queue: JobQueue, job_id: str) -> JobRequest:
 def delete(storage: Storage, queue: JobQueue, job_id: str) -> None:
     """Remove a job with every byte of it; one that runs is canceled, too. Raises NoSuchJob, RedisError, OSError."""
     with _alone(queue, job_id):
-        if not storage.has(job_id, REQUEST) and outcome(storage, job_id) is None:
+        if not storage.has(job_id, REQUEST) and outcome(storage, job_id) is None and queue.state(job_id) is None:
             raise NoSuchJob
         storage.delete(job_id)  # first: whoever takes the job from the queue now finds nothing to do
         _let_go(queue, job_id)

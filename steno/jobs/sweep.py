@@ -3,7 +3,7 @@
 A job is unfinished while its folder has a request and neither transcript nor error. Every unfinished job must wait in a
 queue or be held by a live worker; one that does neither is queued again. This one rule covers a killed worker, a job
 popped by a worker that died before it began, an API killed between request and queue, and a Redis that came back empty.
-Any number of machines may sweep at once: a lock elects one, and a job that runs twice writes the same files.
+Any number of machines may sweep at once: a lock elects one, and of a job that runs twice the first result stays.
 """
 
 import contextlib
@@ -56,7 +56,8 @@ class Sweep:
         self._renew = 0.0
         try:
             self._scan_storage()
-            self._queue.release_due()
+            for job_id in self._queue.release_due():
+                self._guarded(self._withdraw_if_over, job_id)
             self._requeue_lost()
         finally:
             with contextlib.suppress(LockError):
@@ -127,20 +128,30 @@ class Sweep:
             )
             return
         state, ended = self._queue.state(job_id), outcome(self._storage, job_id)
-        if request is None or ended in (Status.FAILED, Status.CANCELED):
+        afresh = request is not None and state is not None and state.about.get("run", 0) != request.run
+        if request is None:
+            self._queue.erase(job_id)
+        elif ended in (Status.FAILED, Status.CANCELED):
             self._queue.forget(job_id)  # from now on storage alone answers for it
             news.state_changed(self._queue.redis, job_id, over=True)
         elif ended is Status.FINISHED and state is not None and state.status is Status.FINISHED:
             self._queue.settle(job_id)
             news.state_changed(self._queue.redis, job_id, over=True)
-        elif state and state.status in _TRIED and state.attempts >= self._settings.max_attempts:
+        elif state and not afresh and state.status in _TRIED and state.attempts >= self._settings.max_attempts:
             times = f"all {state.attempts} times it was tried"
             died = WorkerDied(f"The worker died in the middle of the job, {times}.")
             self._fail(job_id, died if state.status is Status.STARTED else Unforeseen(), state.attempts)
         else:
             log.warning("Job %s was lost by its worker; queued again", job_id, extra={"action": "job_requeued"})
-            self._queue.requeue(request)
+            self._queue.requeue(request, afresh)  # a retry that broke off half-way begins afresh, as it should have
             news.state_changed(self._queue.redis, job_id)
+            self._withdraw_if_over(job_id)
+
+    def _withdraw_if_over(self, job_id: str) -> None:
+        """Of a job just queued: it may have been canceled or deleted between the look and the queueing."""
+        if not self._storage.has(job_id, REQUEST) or outcome(self._storage, job_id) is not None:
+            self._queue.withdraw(job_id)
+            self._queue.forget(job_id)
 
     def _fail(self, job_id: str, error: JobError, attempts: int) -> None:
         if not self._storage.has(job_id, TRANSCRIPT):

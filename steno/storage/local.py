@@ -142,6 +142,9 @@ class LocalUpload:
     def discard(self) -> None:
         with self._lock:
             self._close()
+            for record in _INTENTIONS:
+                with contextlib.suppress(OSError):
+                    os.unlink(join(self._folder, record))
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _close(self) -> None:

@@ -1,20 +1,37 @@
 """The sweep, without any worker: what it brings back, gives up, forgets and leaves alone."""
 
+import json
 import os
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
+from rq import Queue
+from rq.job import Job
+from rq.serializers import JSONSerializer
 
 from conftest import MakeSettings
 from steno.config import Settings
 from steno.jobs import sweep as sweep_module
 from steno.jobs.janitor import ORPHAN_SECONDS
+from steno.jobs.listing import INDEX
 from steno.jobs.options import Options
 from steno.jobs.queue import JobQueue, job_key, paused
-from steno.jobs.record import ERROR, OUTCOMES, REQUEST, TRANSCRIPT, UPLOAD, JobRequest, Status, error_record, utc_now
+from steno.jobs.record import (
+    CANCELED,
+    ERROR,
+    OUTCOMES,
+    REQUEST,
+    TRANSCRIPT,
+    UPLOAD,
+    JobRequest,
+    Status,
+    error_record,
+    utc_now,
+)
 from steno.jobs.state import STATUS_FIELDS, parse_state
 from steno.jobs.submit import Submission, submit
 from steno.jobs.sweep import Sweep
@@ -304,3 +321,47 @@ def test_a_job_that_pauses_is_queued_when_its_time_has_come_or_a_clock_was_set_b
     for _ in range(3):
         place.sweep.run()
     assert place.waiting() == ([job_id] if released else [])
+
+
+def test_a_retry_that_broke_off_half_way_is_begun_afresh(place: Place, redis: Redis) -> None:
+    job_id = place.submit()
+    redis.delete(place.queue.queue("pocketsphinx").key)
+    meta = {"attempts": place.settings.max_attempts, "run": 0}
+    redis.hset(job_key(job_id), mapping={"status": "failed", "meta": json.dumps(meta)})
+    request = place.storage.get(job_id, REQUEST) or {}
+    place.storage.put(job_id, REQUEST, {**request, "run": 1})
+    for _ in range(2):
+        place.sweep.run()
+    state = place.queue.state(job_id)
+    assert state is not None
+    assert (state.status, state.attempts, state.about["run"]) == (Status.QUEUED, 0, 1)
+    assert place.storage.get(job_id, ERROR) is None
+    assert place.waiting() == [job_id]
+
+
+def test_what_a_deletion_cut_short_left_in_redis_goes(place: Place, redis: Redis) -> None:
+    deleted, kept = place.submit(), place.submit()
+    place.storage.delete(deleted)
+    redis.delete(place.queue.queue("pocketsphinx").key)
+    for _ in range(3):
+        scan(place)
+    assert [key for key in redis.scan_iter() if deleted.encode() in key + (redis.dump(key) or b"")] == []
+    assert redis.zrange(INDEX, 0, -1) == [kept.encode()]
+    assert place.waiting() == [kept]
+
+
+def test_a_job_canceled_while_it_is_brought_back_does_not_wait(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost, paused_one = place.submit(), place.submit()
+    place.queue.redis.delete(place.queue.queue("pocketsphinx").key)
+    paused(place.queue.queue("pocketsphinx")).add(Job.fetch(paused_one, place.queue.redis, JSONSerializer), -1)
+    enqueue_job = Queue.enqueue_job
+
+    def canceled_meanwhile(queue: Queue, job: Job, **more: Any) -> Job:
+        place.storage.put(job.id, CANCELED, {"canceled_at": utc_now()})
+        return enqueue_job(queue, job, **more)
+
+    monkeypatch.setattr(Queue, "enqueue_job", canceled_meanwhile)
+    for _ in range(2):
+        place.sweep.run()
+    assert place.waiting() == []
+    assert [place.queue.state(job_id) for job_id in (lost, paused_one)] == [None, None]

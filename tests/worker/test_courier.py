@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from typing import Any
@@ -16,6 +17,7 @@ from redis import Redis
 from conftest import MakeSettings
 from steno.jobs.record import TRANSCRIPT
 from steno.redis_server import RedisServer, free_port
+from steno.storage import StorageFull
 from steno.webhooks.deliveries import due_at
 from steno.webhooks.due import DUE, HELD, LEASE_SECONDS, announce
 from tests.office import SECRET, Office
@@ -246,3 +248,28 @@ def test_a_courier_killed_or_stopped_in_mid_delivery_loses_its_lease(office: Off
     assert len(receiver.heard) == 2
     assert len(set(receiver.ids)) == 1
     assert office.attempts() == 1
+
+
+def test_a_full_disk_sends_nothing_again_and_again(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    put, full = office.storage.put, threading.Event()
+    full.set()
+
+    def refuse(job_id: str, name: str, data: dict[str, Any]) -> None:
+        if full.is_set() and receiver.heard:
+            raise StorageFull
+        put(job_id, name, data)
+
+    monkeypatch.setattr(office.storage, "put", refuse)
+    with receiving(says(200)) as receiver:
+        office.over(receiver.url())
+        office.courier()
+        for _ in range(3):
+            assert eventually(lambda: (office.redis.zscore(DUE, "job") or 0) > office.clock())
+            office.late += 61
+        assert eventually(lambda: (office.redis.zscore(DUE, "job") or 0) > office.clock())
+        assert len(receiver.heard) == 1
+        full.clear()
+        office.late += 61
+        assert office.tried().state == "delivered"
+    assert len(receiver.ids) == 2
+    assert len(set(receiver.ids)) == 1

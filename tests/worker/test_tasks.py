@@ -1,11 +1,13 @@
 """The job function on its own: what it makes of an attempt that ends in an unforeseen way."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.exceptions import RedisError
 from rq import Retry
 from rq.job import Job
 
@@ -15,7 +17,7 @@ from steno.jobs.errors import EngineFailed
 from steno.jobs.news import stream_key
 from steno.jobs.options import Options
 from steno.jobs.queue import JobQueue
-from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, outcome, utc_now
+from steno.jobs.record import CANCELED, ERROR, REQUEST, TRANSCRIPT, JobRequest, error_record, outcome, utc_now
 from steno.jobs.settle import settle
 from steno.redis_server import free_port
 from steno.storage import StorageFull, StorageUnusable
@@ -35,14 +37,18 @@ class LastTry(Progress):
         self.attempts = 3
 
 
+def _request(place: tasks.Workplace, created_at: str) -> None:
+    place.storage.create("a", "audio.wav").commit()
+    request = JobRequest("a", Options("pocketsphinx", "en-us"), "a.wav", "audio.wav", 0, created_at)
+    place.storage.put("a", REQUEST, request.to_dict())
+
+
 @pytest.fixture
 def place(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[tasks.Workplace]:
     """A workplace with one stored job called `a`."""
     made = tasks.Workplace(make_settings())
     monkeypatch.setattr(tasks, "_workplace", made)
-    made.storage.create("a", "audio.wav").commit()
-    request = JobRequest("a", Options("pocketsphinx", "en-us"), "a.wav", "audio.wav", 0, utc_now())
-    made.storage.put("a", REQUEST, request.to_dict())
+    _request(made, utc_now())
     yield made
     made.close()
 
@@ -126,6 +132,26 @@ def test_segments_are_told_while_redis_is_there_and_hushed_while_it_is_away(
         assert caplog.text.count("Progress not told") == 4
 
 
+def test_a_redis_that_is_away_is_asked_and_told_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try may take fifteen seconds where packets are lost, and the engine waits meanwhile."""
+    tries = 0
+
+    def lost(self: Redis, *command: object, **more: object) -> None:
+        nonlocal tries
+        tries += 1
+        raise RedisError("lost")
+
+    with Redis(port=free_port()) as nowhere:
+        monkeypatch.setattr(Redis, "execute_command", lost)
+        monkeypatch.setattr(progress, "_LOOK_SECONDS", 0.0)
+        monkeypatch.setattr(progress, "_REPORT_SECONDS", 0.0)
+        telling = progress.Progress(Job("a", connection=nowhere))
+        for share in range(9):
+            telling.look_up()
+            telling.report("transcribing", share / 9)
+    assert tries == 2  # one question, and one word of the new stage
+
+
 def test_a_job_deleted_while_its_end_is_filed_leaves_no_key(
     place: tasks.Workplace, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,3 +182,62 @@ def test_the_libraries_of_engines_hear_how_many_threads_they_may_use(
         assert f"OMP_NUM_THREADS={told}" in environment.read_text().split("\0")
     finally:
         place.close()
+
+
+def _failed_by_the_sweep(place: tasks.Workplace) -> None:
+    place.storage.put("a", ERROR, error_record("worker_died", "It died.", 3))
+
+
+def _finished_by_another(place: tasks.Workplace) -> None:
+    place.storage.put("a", TRANSCRIPT, replace(HEARD, text="first").to_dict())
+
+
+def _canceled(place: tasks.Workplace) -> None:
+    place.storage.put("a", CANCELED, {"canceled_at": utc_now()})
+
+
+def _another_recording(place: tasks.Workplace) -> None:
+    """Under the same Idempotency-Key, and so the same id."""
+    place.storage.delete("a")
+    _request(place, created_at="2026-01-01T00:00:00.000Z")
+
+
+def _deleted(place: tasks.Workplace) -> None:
+    place.storage.delete("a")
+
+
+def _contents(place: tasks.Workplace) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in place.settings.upload_dir.glob("a/*")}
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["succeeds", "fails"])
+@pytest.mark.parametrize(
+    "meanwhile", [_failed_by_the_sweep, _finished_by_another, _canceled, _another_recording, _deleted]
+)
+def test_what_came_of_a_job_while_its_worker_was_frozen_stays(
+    place: tasks.Workplace,
+    monkeypatch: pytest.MonkeyPatch,
+    meanwhile: Callable[[tasks.Workplace], None],
+    fails: bool,
+) -> None:
+    after: dict[str, bytes] = {}
+
+    def run(*arguments: object) -> Transcript:
+        meanwhile(place)
+        after.update(_contents(place))
+        if fails:
+            raise EngineFailed("It broke.")
+        return HEARD
+
+    monkeypatch.setattr(Attempt, "run", run)
+    assert not isinstance(tasks.transcribe("a"), Retry)
+    assert _contents(place) == after
+
+
+@pytest.mark.parametrize("how", [_failed_by_the_sweep, _finished_by_another, _canceled, _deleted])
+def test_a_job_that_is_over_is_not_begun(
+    place: tasks.Workplace, monkeypatch: pytest.MonkeyPatch, how: Callable[[tasks.Workplace], None]
+) -> None:
+    how(place)
+    fails_with(AssertionError("begun"), monkeypatch)
+    assert tasks.transcribe("a") == ({} if how is not _finished_by_another else tasks._summary(HEARD))

@@ -147,6 +147,7 @@ class Watch:
         self._closed = True
         if self._looking is not None:
             self._looking.cancel()
+            self._looking = None  # it knows this watch
         if self._timer is not None:
             self._timer.cancel()
 

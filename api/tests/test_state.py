@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -103,6 +105,30 @@ def test_a_swallowed_cancel_leaves_nobody_looking() -> None:
 
     assert asyncio.run(leave()) == 1
     assert looks == 1
+
+
+def test_what_was_known_of_a_job_is_freed_when_nobody_listens_any_more() -> None:
+    """Not by the collector of cycles, which comes when it likes."""
+
+    async def hang(job_id: str) -> JobView:
+        await asyncio.sleep(60)
+        raise JobNotFound
+
+    async def leave() -> bool:
+        watch = Watch("job", Redis(), hang, asyncio.Semaphore(1))
+        watch.wake()
+        await asyncio.sleep(0.05)
+        watch.close()
+        known = weakref.ref(watch)
+        del watch
+        await asyncio.sleep(0.05)
+        return known() is None
+
+    gc.disable()
+    try:
+        assert asyncio.run(leave())
+    finally:
+        gc.enable()
 
 
 def test_a_swallowed_cancel_leaves_nobody_keeping_a_lock(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -230,17 +230,19 @@ def test_an_engine_may_run_under_an_interpreter_of_its_own(
     other = tmp_path / "python"
     other.write_text(f'#!/bin/sh\nOTHER_PYTHON=yes exec {sys.executable} "$@"\n')
     other.chmod(0o755)
-    place = Workplace(make_settings(engine_pythons=(f"faster-whisper={other}",)))
-    own, common = place.engine_process("faster-whisper"), place.engine_process("pocketsphinx")
-    assert own is place.engine_process("faster-whisper")
-    assert common is place.engine_process("whisperx")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STENO_LOCAL_MODELS", f"faster-whisper:{MODEL}={model_dir}")
+        place = Workplace(make_settings(engine_pythons=(f"faster-whisper={other}",)))
+        own, common = place.engine_process("faster-whisper"), place.engine_process("pocketsphinx")
+    try:
+        assert own is place.engine_process("faster-whisper")
+        assert common is place.engine_process("whisperx")
         heard = Attempt(place.settings, own, lambda *told: None, lambda: None).run(request(), RECORDING)
-    assert heard.language == "fr"
-    assert b"OTHER_PYTHON=yes" in Path(f"/proc/{own.pid}/environ").read_bytes()
-    assert common.pid is None
-    place.close()
+        assert heard.language == "fr"
+        assert b"OTHER_PYTHON=yes" in Path(f"/proc/{own.pid}/environ").read_bytes()
+        assert common.pid is None
+    finally:
+        place.close()
     assert own.pid is None
 
 

@@ -47,7 +47,8 @@ class Janitor:
         self._listed = {member.decode() for member in members}
         self._idle_before, self._idle = self._idle, set()
         yield
-        # What is listed and has had no folder for two rounds is what a delete left that lost Redis half-way.
+        # Listed, and without a folder for two rounds: what a deletion left that lost Redis half-way. Should the folders merely be
+        # away, they are listed again when they are back.
         for job_id in self._listed & self._unseen:
             self._queue.wipe(job_id)
         self._listed, self._unseen = set(), self._listed

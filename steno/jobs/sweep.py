@@ -22,7 +22,7 @@ from steno.jobs import news
 from steno.jobs.errors import JobError, Unforeseen, WorkerDied
 from steno.jobs.janitor import Janitor
 from steno.jobs.queue import JobQueue, paused
-from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, Status, error_record, outcome
+from steno.jobs.record import CANCELED, ERROR, REQUEST, TRANSCRIPT, JobRequest, Status, error_record, outcome
 from steno.jobs.settle import tell_over
 from steno.storage import Storage
 
@@ -57,7 +57,7 @@ class Sweep:
         try:
             self._scan_storage()
             for job_id in self._queue.release_due():
-                self._guarded(self._withdraw_if_over, job_id)
+                self._guarded(self._withdraw_if_unwanted, job_id)
             self._requeue_lost()
         finally:
             with contextlib.suppress(LockError):
@@ -145,11 +145,11 @@ class Sweep:
             log.warning("Job %s was lost by its worker; queued again", job_id, extra={"action": "job_requeued"})
             self._queue.requeue(request, afresh)  # a retry that broke off half-way begins afresh, as it should have
             news.state_changed(self._queue.redis, job_id)
-            self._withdraw_if_over(job_id)
+            self._withdraw_if_unwanted(job_id)
 
-    def _withdraw_if_over(self, job_id: str) -> None:
+    def _withdraw_if_unwanted(self, job_id: str) -> None:
         """Of a job just queued: it may have been canceled or deleted between the look and the queueing."""
-        if not self._storage.has(job_id, REQUEST) or outcome(self._storage, job_id) is not None:
+        if not self._storage.has(job_id, REQUEST) or self._storage.has(job_id, CANCELED):
             self._queue.withdraw(job_id)
             self._queue.forget(job_id)
 

@@ -18,6 +18,8 @@ from steno.webhooks.deliveries import check_callback
 
 Fields = Mapping[str, Sequence[str]]
 """What came beside the file: every value of each field, in order."""
+_FIELDS: Final = ("file", *UrlRequest.model_fields, *TranscribeRequest.model_fields, *HandlingRequest.model_fields)
+"""Of the native form."""
 _LONGEST_NAME: Final = 100
 """Of a field that there is not, as it is shown."""
 
@@ -70,10 +72,9 @@ def invalid(error: ValidationError) -> InvalidField:
 
 def _asked_natively(settings: Settings, fields: Fields) -> tuple[Options, Handling]:
     """A field that there is not is refused: a recording that `keep_audio` spelt wrongly should not keep would be kept."""
-    known = [name for kind in (TranscribeRequest, HandlingRequest, UrlRequest) for name in kind.model_fields]
-    unknown = [name[:_LONGEST_NAME] for name in fields if name not in (*known, NATIVE.file)]
+    unknown = [name[:_LONGEST_NAME] for name in fields if name not in _FIELDS]
     if unknown:
-        faults = [{"field": name, "message": f"There is no such field{meant(name, known)}"} for name in unknown]
+        faults = [{"field": name, "message": f"There is no such field{meant(name, _FIELDS)}"} for name in unknown]
         raise InvalidField(" ".join(f"{fault['field']}: {fault['message']}" for fault in faults), faults)
     return asked_for(settings, last_values(fields))
 

@@ -25,7 +25,9 @@ class Settings(DoorSettings):
 
     model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore")
 
-    redis_host: str = Field("redis", validation_alias="REDIS_HOST", description="Host of the server of Redis 6.2 or later, or Valkey.")
+    redis_host: str = Field(
+        "redis", validation_alias="REDIS_HOST", description="Host of the server of Redis 6.2 or later, or Valkey."
+    )
     redis_port: int = Field(
         6379, validation_alias="REDIS_PORT", ge=1, le=65535, description="Port of the Redis server."
     )

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 _OF_THE_COMMAND: Final = frozenset({"STENO_SERVER", "STENO_ENGINE", "STENO_URL_AUTHORIZATION"})
 """Read by `steno transcribe` and `steno jobs`, which ask a server."""
-_OF_SERVICES: Final = re.compile(r"STENO_(\w+_)?(SERVICE_HOST|SERVICE_PORT|PORT)(_\w+)?")
+_OF_SERVICES: Final = re.compile(r"STENO_(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?=.*|PORT_\d+_\w+=.*|PORT=\w+://.*)")
 """So Kubernetes and Docker tell every container of a service whose name begins with steno."""
 
 
@@ -21,10 +21,18 @@ def unknown_settings() -> list[str]:
     known = [str(field.validation_alias) for field in Settings.model_fields.values()]
     strange = sorted(
         name
-        for name in os.environ
-        if name.startswith("STENO_") and not (name in _OF_THE_COMMAND or name in known or _OF_SERVICES.fullmatch(name))
+        for name, value in os.environ.items()
+        if name.startswith("STENO_")
+        and name not in (*known, *_OF_THE_COMMAND)
+        and not _OF_SERVICES.fullmatch(f"{name}={value}")
     )
-    return [f"{name} is no setting and changes nothing{meant(name, known)}" for name in strange]
+    return [f"{name} is no setting and changes nothing{meant(_likely(name, known), known)}" for name in strange]
+
+
+def _likely(name: str, known: list[str]) -> str:
+    """Without the prefix where that is a setting: those of the specification have none."""
+    bare = name.removeprefix("STENO_")
+    return bare if bare in known else name
 
 
 def warn_of_unknown_settings() -> None:

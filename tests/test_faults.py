@@ -24,7 +24,7 @@ from steno.redis_server import free_port
 from steno.serve import Stack
 from tests.processes import alive, engines, eventually
 
-ROUNDS: Final = int(os.environ.get("STENO_TEST_ROUNDS", "20"))
+ROUNDS: Final = int(os.environ.get("TEST_ROUNDS", "20"))
 NAMES: Final = ("exact-fr-5.flac", "exact-fr-4.mp3", "exact-de-6.wav", "exact-de-5.flac", "exact-en-6.flac")
 STEPS: Final = ("uploading", "queued", "started", "transcribing", "over")
 

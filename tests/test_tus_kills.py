@@ -20,7 +20,7 @@ from steno.jobs.record import REQUEST, UPLOAD
 from tests.api_processes import Api, apis, settings_in
 from tests.processes import alive, eventually
 
-KILLS: Final = int(os.environ.get("STENO_TEST_ROUNDS", "20"))
+KILLS: Final = int(os.environ.get("TEST_ROUNDS", "20"))
 
 
 class Service:

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from steno.config import Settings
 from steno.outbound import Resolver, guarded_client, resolve
-from steno.storage import Storage
+from steno.storage import Storage, StorageFull
 from steno.webhooks.deliveries import Clock, Event, Webhook, due_at, note, read, write
 from steno.webhooks.due import Due
 from worker.delivery import ATTEMPT_SECONDS, MAX_ANSWER_BYTES, attempt
@@ -44,6 +44,7 @@ _WAIT_SECONDS: Final = 60.0
 _FAREWELL_SECONDS: Final = 2.0
 """How long a courier that is told to stop waits for the receivers it is talking to."""
 _COMPLAINT_SECONDS: Final = 60.0
+_ROOM_BYTES: Final = 1 << 20
 
 
 class Courier:
@@ -220,15 +221,16 @@ class Courier:
 
     def _told(self, job_id: str, now: float) -> Webhook | None:
         webhook = read(self._storage, job_id)
-        if webhook is None:
-            return None
-        noted = note(self._storage, job_id, webhook, now)
-        if noted is webhook and noted.next is not None and due_at(noted.next) <= now:
-            # What came of it could not be written down either, and it would be sent again every minute.
-            write(self._storage, job_id, noted)
-        return noted
+        return webhook and note(self._storage, job_id, webhook, now)
+
+    def _require_room(self) -> None:
+        """What comes of an attempt must be written down, or it is made again every minute. Raises StorageRefused."""
+        free = self._storage.free_bytes()
+        if free is not None and free < _ROOM_BYTES:
+            raise StorageFull
 
     async def _attempt(self, job_id: str, since: float, webhook: Webhook, event: Event) -> float | None:
+        await asyncio.to_thread(self._require_room)
         secrets, now = self._settings.webhook_secrets, self._clock()
         answer = await attempt(self._client, webhook.url, event, secrets, now, self._attempt_seconds)
         event = event.after(answer.attempt, answer.retry_after, self._clock())

@@ -7,7 +7,6 @@ owed is due. Reads all of storage; safe to run twice, and on several machines at
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
 from typing import Final, cast
 
 from steno.config import DAY, Settings
@@ -29,7 +28,7 @@ _RECORDING: Final = "audio."
 
 
 class Janitor:
-    """Within a `round`, `look_at` one folder after the other."""
+    """Rounds of all of storage, from one thread: `begin`, `look_at`, `missing`, `forget`."""
 
     def __init__(self, settings: Settings, storage: Storage, queue: JobQueue) -> None:
         self._settings = settings
@@ -40,18 +39,28 @@ class Janitor:
         self._idle: set[str] = set()
         self._idle_before: set[str] = set()
 
-    @contextlib.contextmanager
-    def round(self) -> Iterator[None]:
-        """Raises redis.exceptions.RedisError."""
+    def begin(self) -> None:
+        """Begin a round: `look_at` each folder, then `forget` what is `missing`. Raises redis.exceptions.RedisError."""
         members = cast("list[bytes]", self._queue.redis.zrange(INDEX, 0, -1))
         self._listed = {member.decode() for member in members}
         self._idle_before, self._idle = self._idle, set()
-        yield
-        # Listed, and without a folder for two rounds: what a deletion left that lost Redis half-way. Should the folders merely be
-        # away, they are listed again when they are back.
-        for job_id in self._listed & self._unseen:
-            self._queue.wipe(job_id)
+
+    def missing(self) -> set[str]:
+        """Jobs that are listed and had no folder in this round and the last: a deletion lost Redis half-way."""
+        missing = self._listed & self._unseen
         self._listed, self._unseen = set(), self._listed
+        return missing
+
+    def forget(self, job_id: str) -> None:
+        """Have a missing job listed no more. Raises RedisError.
+
+        Should all of storage be away, nothing is lost: jobs are listed again when it is back, and keep their places until then.
+        """
+        state = self._queue.state(job_id)
+        if state is not None and state.status in OUTCOMES.values() and not state.held:
+            self._queue.erase(job_id)
+        else:
+            self._queue.wipe(job_id)
 
     def look_at(self, job_id: str) -> None:
         """File one folder: forget an old one, remove an orphan, watch an unfinished one. Raises RedisError, OSError."""

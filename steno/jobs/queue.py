@@ -158,6 +158,14 @@ class JobQueue:
         """Whether the job is to stop."""
         return bool(self.redis.hexists(job_key(job_id), CANCEL_FIELD))
 
+    def let_go(self, job_id: str) -> None:
+        """Take a job from its queue, or tell the worker that has it, which will forget it when it has let go."""
+        state = self.state(job_id)
+        self.flag_canceled(job_id)
+        self.withdraw(job_id)
+        if state is None or not state.held:
+            self.forget(job_id)
+
     def state(self, job_id: str) -> JobState | None:
         """Where a job is by RQ's account; None if it knows of none."""
         return parse_state(self.redis.hmget(job_key(job_id), STATUS_FIELDS))

@@ -51,7 +51,7 @@ def cancel(storage: Storage, queue: JobQueue, job_id: str) -> None:
             raise MoveRefused(f"The job is {ended} already; there is nothing to cancel.")
         if ended is None:
             storage.put(job_id, CANCELED, {"canceled_at": utc_now()})
-        _let_go(queue, job_id)
+        queue.let_go(job_id)
         tell_over(storage, queue.redis, job_id)
 
 
@@ -81,20 +81,13 @@ def retry(storage: Storage, queue: JobQueue, job_id: str) -> JobRequest:
 def delete(storage: Storage, queue: JobQueue, job_id: str) -> None:
     """Remove a job with every byte of it; one that runs is canceled, too. Raises NoSuchJob, RedisError, OSError."""
     with _alone(queue, job_id):
-        if not storage.has(job_id, REQUEST) and outcome(storage, job_id) is None and queue.state(job_id) is None:
-            raise NoSuchJob
-        storage.delete(job_id)  # first: whoever takes the job from the queue now finds nothing to do
-        _let_go(queue, job_id)
+        known = storage.has(job_id, REQUEST) or outcome(storage, job_id) is not None
+        if known:
+            storage.delete(job_id)  # first: whoever takes the job from the queue now finds nothing to do
+        queue.let_go(job_id)
         queue.wipe(job_id)
-
-
-def _let_go(queue: JobQueue, job_id: str) -> None:
-    """Take the job from its queue, or tell the worker that has it, which will forget it when it has let go."""
-    state = queue.state(job_id)
-    queue.flag_canceled(job_id)
-    queue.withdraw(job_id)
-    if state is None or not state.held:
-        queue.forget(job_id)
+        if not known:
+            raise NoSuchJob
 
 
 def _known(storage: Storage, job_id: str) -> JobRequest:

@@ -67,9 +67,11 @@ class Sweep:
         redis = self._queue.redis
         if redis.exists(_REMEMBERS):
             return
-        with self._janitor.round():
-            for job_id in self._storage.job_ids():
-                self._guarded(self._janitor.look_at, job_id)
+        self._janitor.begin()
+        for job_id in self._storage.job_ids():
+            self._guarded(self._janitor.look_at, job_id)
+        for job_id in self._janitor.missing():
+            self._guarded(self._janitor.forget, job_id)
         for queue in self._queue.all_queues():
             for registry in (FinishedJobRegistry, FailedJobRegistry):
                 registry(queue=queue).cleanup()
@@ -150,8 +152,7 @@ class Sweep:
     def _withdraw_if_unwanted(self, job_id: str) -> None:
         """Of a job just queued: it may have been canceled or deleted between the look and the queueing."""
         if not self._storage.has(job_id, REQUEST) or self._storage.has(job_id, CANCELED):
-            self._queue.withdraw(job_id)
-            self._queue.forget(job_id)
+            self._queue.let_go(job_id)
 
     def _fail(self, job_id: str, error: JobError, attempts: int) -> None:
         if not self._storage.has(job_id, TRANSCRIPT):

@@ -340,12 +340,16 @@ def test_a_retry_that_broke_off_half_way_is_begun_afresh(place: Place, redis: Re
 
 
 def test_what_a_deletion_cut_short_left_in_redis_goes(place: Place, redis: Redis) -> None:
-    deleted, kept = place.submit(), place.submit()
-    place.storage.delete(deleted)
+    waited, was_over, kept = (place.submit() for _ in range(3))
+    place.queue.settle(was_over)
+    redis.hset(job_key(was_over), "status", "finished")
+    for job_id in (waited, was_over):
+        place.storage.delete(job_id)
     redis.delete(place.queue.queue("pocketsphinx").key)
     for _ in range(3):
         scan(place)
-    assert [key for key in redis.scan_iter() if deleted.encode() in key + (redis.dump(key) or b"")] == []
+    for job_id in (waited, was_over):
+        assert [key for key in redis.scan_iter() if job_id.encode() in key + (redis.dump(key) or b"")] == []
     assert redis.zrange(INDEX, 0, -1) == [kept.encode()]
     assert place.waiting() == [kept]
 

@@ -32,14 +32,16 @@ def test_every_setting_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_others_read_or_write_is_no_mistake(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv(name, "x")
+    monkeypatch.setenv(name, "tcp://10.0.0.1:8000")
     assert unknown_settings() == []
 
 
 def test_a_name_that_there_is_not_is_told_without_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STENO_WEBHOOK_SECRET", "hush")
+    monkeypatch.setenv("STENO_REDIS_PORT", "6380")
     monkeypatch.setenv("STENO_XYZZY", "hush")
     assert unknown_settings() == [
+        "STENO_REDIS_PORT is no setting and changes nothing; did you mean 'REDIS_PORT'?",
         "STENO_WEBHOOK_SECRET is no setting and changes nothing; did you mean 'STENO_WEBHOOK_SECRETS'?",
         "STENO_XYZZY is no setting and changes nothing.",
     ]

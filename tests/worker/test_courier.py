@@ -251,15 +251,20 @@ def test_a_courier_killed_or_stopped_in_mid_delivery_loses_its_lease(office: Off
 
 
 def test_a_full_disk_sends_nothing_again_and_again(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    put, full = office.storage.put, threading.Event()
-    full.set()
+    put = office.storage.put
+    receiver: Receiver
+
+    def is_full() -> bool:
+        return bool(receiver.heard) and not freed.is_set()
 
     def refuse(job_id: str, name: str, data: dict[str, Any]) -> None:
-        if full.is_set() and receiver.heard:
+        if is_full():
             raise StorageFull
         put(job_id, name, data)
 
+    freed = threading.Event()
     monkeypatch.setattr(office.storage, "put", refuse)
+    monkeypatch.setattr(office.storage, "free_bytes", lambda: 0 if is_full() else 1 << 30)
     with receiving(says(200)) as receiver:
         office.over(receiver.url())
         office.courier()
@@ -268,7 +273,7 @@ def test_a_full_disk_sends_nothing_again_and_again(office: Office, monkeypatch: 
             office.late += 61
         assert eventually(lambda: (office.redis.zscore(DUE, "job") or 0) > office.clock())
         assert len(receiver.heard) == 1
-        full.clear()
+        freed.set()
         office.late += 61
         assert office.tried().state == "delivered"
     assert len(receiver.ids) == 2

@@ -176,7 +176,7 @@ def test_the_libraries_of_engines_hear_how_many_threads_they_may_use(
     place = tasks.Workplace(make_settings(threads=threads))
     try:
         engine = place.engine_process("pocketsphinx")
-        engine.send({})
+        engine.send({"stand_by": "pocketsphinx"})
         environment = Path(f"/proc/{engine.pid}/environ")
         assert eventually(environment.read_text)  # the kernel shows none while the program is being loaded
         assert f"OMP_NUM_THREADS={told}" in environment.read_text().split("\0")

@@ -205,8 +205,8 @@ class Courier:
         event = webhook.next if webhook else None
         if webhook is None or event is None:
             return None
-        if due_at(event) > since:
-            return due_at(event)
+        if (moment := due_at(event, since)) > since:
+            return moment
         if entered:
             return await self._attempt(job_id, since, webhook, event)
         ways = {f"host {httpx.URL(webhook.url).host}": HOST_PLACES}
@@ -249,7 +249,7 @@ class Courier:
             answer.attempt.error or "",
             extra={"action": f"webhook_{event.state}"},
         )
-        return due_at(webhook.next) if webhook.next else None
+        return due_at(webhook.next, self._clock()) if webhook.next else None
 
     async def _overtaken(self, job_id: str, since: float) -> bool:
         with contextlib.suppress(RedisError):  # without Redis nobody else can have claimed it

@@ -23,6 +23,8 @@ SCHEDULE: Final = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400
 JITTER: Final = 0.1
 """By which share a wait is lengthened or shortened, so that events that failed together do not come back together."""
 LONGEST_RETRY_AFTER: Final = 86_400.0
+_CLOCKS_DIFFER_BY: Final = 60.0
+"""Seconds, from one machine to another."""
 
 _TYPES: Final = {Status.FINISHED: "completed", Status.FAILED: "failed", Status.CANCELED: "canceled"}
 _MAX_BODY: Final = 20_000
@@ -82,6 +84,12 @@ class Event:
         attempts = (*self.attempts, attempt)[-_KEPT_ATTEMPTS:]
         return replace(self, state=state, next_at=next_at, tried=tried, attempts=attempts)
 
+    @property
+    def longest_wait(self) -> float:
+        """Seconds that may lie between its last attempt and the next."""
+        asked = bool(self.attempts) and self.attempts[-1].status in (429, 503)
+        return max(SCHEDULE[self.tried] * (1 + JITTER), LONGEST_RETRY_AFTER if asked else 0.0)
+
     def again(self, now: float) -> "Event":
         """The event, due at once with the whole schedule before it."""
         return replace(self, state="pending", next_at=iso_time(now), tried=0)
@@ -98,7 +106,7 @@ class Webhook:
     def next(self) -> Event | None:
         """The pending event that is due first."""
         pending = (event for event in self.events if event.state == "pending")
-        return min(pending, key=lambda event: due_at(event), default=None)
+        return min(pending, key=lambda event: event.next_at or "", default=None)
 
     def having(self, event: Event) -> "Webhook":
         """With this event in the place of the one of its id, or at the end."""
@@ -210,9 +218,16 @@ def _thin(event: Event, data: dict[str, Any]) -> Event:
     return event
 
 
-def due_at(event: Event) -> float:
-    """When a pending event is to be sent, in Unix seconds."""
-    return datetime.fromisoformat(event.next_at).timestamp() if event.next_at else 0.0
+def due_at(event: Event, now: float) -> float:
+    """When a pending event is to be sent, in Unix seconds.
+
+    By now, where it was never tried, or where it would be later than the schedule ever has it: then a clock was set back.
+    """
+    if event.next_at is None:
+        return now
+    moment = datetime.fromisoformat(event.next_at).timestamp()
+    by_now = not event.tried or moment > now + event.longest_wait + _CLOCKS_DIFFER_BY
+    return min(moment, now) if by_now else moment
 
 
 Clock = Callable[[], float]

@@ -64,7 +64,7 @@ def announce(storage: Storage, redis: "Redis", job_id: str) -> None:
     if unheard(storage, job_id, webhook):
         when = time.time()
     elif (event := webhook.next) is not None:
-        when = due_at(event)
+        when = due_at(event, time.time())
     else:
         return
     redis.zadd(DUE, {job_id: when}, lt=True)

@@ -18,6 +18,7 @@ from steno.jobs.record import CANCELED, ERROR, REQUEST, TRANSCRIPT, JobRequest, 
 from steno.outbound import UrlRefused
 from steno.storage import LocalStorage
 from steno.webhooks.deliveries import (
+    JITTER,
     LONGEST_RETRY_AFTER,
     SCHEDULE,
     WEBHOOK,
@@ -186,7 +187,7 @@ def test_a_finished_job_is_told_of_once_with_what_there_is_to_know(storage: Loca
             "error": None, "error_code": None, "reused_from": "other",
         },
     }  # fmt: skip
-    assert (event.state, due_at(event)) == ("pending", NOW)
+    assert (event.state, due_at(event, NOW)) == ("pending", NOW)
 
 
 def test_a_failed_job_is_told_of_with_its_reason_and_moment(storage: LocalStorage) -> None:
@@ -235,16 +236,16 @@ def test_it_is_tried_ten_times_on_the_standards_schedule() -> None:
     event, now, waits = Event("msg_1", "t", iso_time(NOW), {}, next_at=iso_time(NOW)), NOW, []
     body = event.body()
     while event.state == "pending":
-        now = due_at(event)
+        now = due_at(event, now)
         event = event.after(FAILURE, None, now, chance=0.5)
-        waits.append(due_at(event) - now if event.next_at else None)
+        waits.append(due_at(event, now) - now if event.next_at else None)
     assert waits == [*SCHEDULE[1:], None]
     assert (event.state, len(event.attempts), event.body()) == ("failed", 10, body)
 
 
 def test_waits_vary_by_a_tenth() -> None:
     event = Event("msg_1", "t", iso_time(NOW), {}, next_at=iso_time(NOW), tried=1)
-    waits = [due_at(event.after(FAILURE, None, NOW, chance)) - NOW for chance in (0, 1)]
+    waits = [due_at(event.after(FAILURE, None, NOW, chance), NOW) - NOW for chance in (0, 1)]
     assert waits == pytest.approx([270, 330])
     by_chance = {event.after(FAILURE, None, NOW).next_at for _ in range(20)}
     assert len(by_chance) > 1
@@ -254,8 +255,18 @@ def test_waits_vary_by_a_tenth() -> None:
     ("asked", "wait"), [(None, 5), (2.0, 5), (120.0, 120), (10.0**9, LONGEST_RETRY_AFTER)], ids=str
 )
 def test_a_receiver_that_asks_for_patience_gets_it_within_reason(asked: float | None, wait: float) -> None:
-    event = Event("msg_1", "t", iso_time(NOW), {}, next_at=iso_time(NOW)).after(FAILURE, asked, NOW, chance=0.5)
-    assert due_at(event) - NOW == wait
+    busy = Attempt(iso_time(NOW), 429, "The receiver answered 429.", 1)
+    event = Event("msg_1", "t", iso_time(NOW), {}, next_at=iso_time(NOW)).after(busy, asked, NOW, chance=0.5)
+    assert due_at(event, NOW) - NOW == wait
+
+
+@pytest.mark.parametrize("tried", [0, 1, 5])
+def test_a_clock_that_was_set_back_delays_no_event(tried: int) -> None:
+    event = Event("msg_1", "t", iso_time(NOW), {}, next_at=iso_time(NOW))
+    for _ in range(tried):
+        event = event.after(FAILURE, None, NOW)
+    assert due_at(event, NOW) - NOW == pytest.approx(SCHEDULE[tried], rel=JITTER * 1.01)
+    assert due_at(event, NOW - 86_400) == NOW - 86_400
 
 
 def test_success_and_gone_end_it_and_by_hand_it_begins_anew() -> None:
@@ -264,7 +275,7 @@ def test_success_and_gone_end_it_and_by_hand_it_begins_anew() -> None:
     gone = event.after(Attempt(iso_time(NOW), 410, "The receiver answered 410.", 1), None, NOW)
     assert (gone.state, gone.next_at) == ("disabled", None)
     again = gone.again(NOW + 7)
-    assert (again.id, again.state, due_at(again), again.tried) == ("msg_1", "pending", NOW + 7, 0)
+    assert (again.id, again.state, due_at(again, NOW + 7), again.tried) == ("msg_1", "pending", NOW + 7, 0)
     assert again.attempts == gone.attempts
 
 

@@ -1,8 +1,8 @@
 """One attempt at one job: hand the recording to the engine process, follow its events, keep the time limit."""
 
+import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 from steno.config import Settings
@@ -56,13 +56,13 @@ class Attempt:
         self._segments: list[Segment] = []
         self._deadline = 0.0
 
-    def run(self, request: JobRequest, audio: Path) -> Transcript:
-        """The transcript. Raises JobError, Interrupted."""
+    def run(self, request: JobRequest, audio: str | os.PathLike[str]) -> Transcript:
+        """The transcript of the recording at this path. Raises JobError, Interrupted."""
         starting = self._engine.pid is None  # a process that must first start gets a model's time to do so
         self._limit(self._settings.model_load_limit if starting else 0.0)
         answered = False
         try:
-            self._engine.send({"path": str(audio), "options": request.options.to_dict()})
+            self._engine.send({"path": os.fspath(audio), "options": request.options.to_dict()})
             while True:
                 event = self._next_event()
                 answered = event["event"] in ("done", "failed")

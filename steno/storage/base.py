@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any, Protocol
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -94,8 +93,8 @@ class Storage(Protocol):
     def has(self, job_id: str, name: str) -> bool:
         """Whether a file of that name is there."""
 
-    def fetch(self, job_id: str, name: str) -> AbstractContextManager[Path]:
-        """A local path to the file while the context lasts. Raises FileNotFoundError."""
+    def fetch(self, job_id: str, name: str) -> AbstractContextManager[str]:
+        """The path of a local file while the context lasts. Raises FileNotFoundError."""
 
     def digest(self, job_id: str, name: str) -> str:
         """SHA-256 of a file, in hexadecimal. Raises FileNotFoundError."""

@@ -209,11 +209,11 @@ class LocalStorage:
         return is_file(self._path(job_id, name))
 
     @contextlib.contextmanager
-    def fetch(self, job_id: str, name: str) -> Iterator[Path]:
+    def fetch(self, job_id: str, name: str) -> Iterator[str]:
         path = self._path(job_id, name)
         if not is_file(path):
             raise FileNotFoundError(path)
-        yield Path(path)
+        yield path
 
     def digest(self, job_id: str, name: str) -> str:
         return digest(self._path(job_id, name))

@@ -25,7 +25,7 @@ def test_a_recording_is_absent_until_committed_then_whole(storage: LocalStorage)
     assert not storage.has("a", "audio.wav")
     upload.commit()
     with storage.fetch("a", "audio.wav") as path:
-        assert path.read_bytes() == b"abcdef"
+        assert Path(path).read_bytes() == b"abcdef"
     assert upload.size == 6
     assert [p.name for p in (storage.root / "a").iterdir()] == ["audio.wav"]
 
@@ -35,7 +35,7 @@ def test_more_buffers_than_the_system_takes_at_once_are_all_written(storage: Loc
     upload.write(views(*[bytes([n % 256]) * 3 for n in range(5000)]))
     upload.commit()
     with storage.fetch("a", "audio.wav") as path:
-        assert path.read_bytes() == b"".join(bytes([n % 256]) * 3 for n in range(5000))
+        assert Path(path).read_bytes() == b"".join(bytes([n % 256]) * 3 for n in range(5000))
 
 
 @pytest.mark.parametrize("ended", ["left", "killed", "committed"])
@@ -54,7 +54,7 @@ def test_an_upload_goes_on_from_what_is_there(storage: LocalStorage, ended: str)
         assert (again.size, again.head(99)) == (9, b"abcdefghi")
     again.commit()
     with storage.fetch("a", "audio.wav") as path:
-        assert path.read_bytes() == b"abcdef" + (b"ghi" if ended != "committed" else b"")
+        assert Path(path).read_bytes() == b"abcdef" + (b"ghi" if ended != "committed" else b"")
     assert storage.names("a") == ["audio.wav"]
     upload.leave()
 
@@ -88,7 +88,7 @@ def test_an_upload_is_appended_to_another_and_stays(storage: LocalStorage) -> No
     whole.append(part)
     whole.commit()
     with storage.fetch("a", "audio.wav") as path:
-        assert path.read_bytes() == b"head" + data
+        assert Path(path).read_bytes() == b"head" + data
     assert (part.size, part.head(10)) == (len(data), data[:10])
     part.discard()
 

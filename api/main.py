@@ -1,6 +1,5 @@
 """Build the API: `uvicorn api.main:app`, or gunicorn with uvicorn's worker class."""
 
-import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +26,7 @@ from api.tus.headers import write_tus_problem
 from api.tus.routes import router as uploads
 from api.webhooks import router as webhooks
 from steno import __version__
+from steno.collector import spare_what_is_here
 from steno.config import Settings, load_settings
 from steno.unknown_settings import warn_of_unknown_settings
 
@@ -71,8 +71,4 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 warn_of_unknown_settings()
 app = create_app()
-# All that is there by now stays. Without it to look through, the collector finds what clients that hung up leave in cycles soon,
-# and not once that is a quarter of everything.
-gc.collect()
-gc.freeze()
-gc.collect()
+spare_what_is_here()

@@ -22,6 +22,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from steno import interpreters
+from steno.collector import spare_what_is_here
 from steno.config import Settings, SettingsError, load_settings
 from steno.engines import ENGINES, install_hints
 from steno.jobs.errors import JobError
@@ -73,7 +74,7 @@ class WarmWorker(SimpleWorker):
             log.exception("Job %s is over, but not all was put in order", job.id, extra={"action": "settle_failed"})
         finally:
             self._held = None
-        gc.collect()
+        gc.collect()  # what the job left in cycles, RQ's and those of tracebacks: a millisecond
         self.set_state("idle")
 
     def reorder_queues(self, reference_queue: Queue) -> None:
@@ -120,9 +121,7 @@ def work(settings: Settings, engines: tuple[str, ...]) -> None:
     describe = partial(described, settings, engines)
     pulse = Pulse(roster, sweep, engines, settings.worker_ttl, crew.heartbeat, describe)
     courier = Courier(settings, place.storage)
-    # What jobs leave in cycles (RQ's, and those of tracebacks) is collected after each of them; by itself Python would wait for
-    # some ten megabytes of it. That takes a millisecond, since what is here from the start is not looked through.
-    gc.freeze()
+    spare_what_is_here()
     pulse.start()
     courier.start()
     try:

@@ -14,7 +14,7 @@ from redis.backoff import ConstantBackoff
 
 from api.outlook import Outlook
 from steno.config import Settings
-from steno.jobs.queue import JobQueue
+from steno.jobs.queue import DRIVER, JobQueue
 from steno.jobs.roster import OFFERED, Roster
 from steno.outbound import Resolver, guarded_client, resolve
 from steno.storage import LocalStorage, Storage
@@ -63,6 +63,7 @@ class State:
                 socket_connect_timeout=_SOCKET_SECONDS,
                 socket_timeout=_SOCKET_SECONDS,
                 retry=Retry(ConstantBackoff(0.1), 1),
+                driver_info=DRIVER,
             )
             client = AsyncRedis.from_pool(pool)
             self._clients[loop] = client

@@ -150,3 +150,23 @@ def test_a_swallowed_cancel_leaves_nobody_keeping_a_lock(settings: Settings, mon
             await state.close()
 
     assert asyncio.run(hold()) == 1
+
+
+def test_a_connection_to_redis_costs_no_look_at_files(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """redis-py's own version, read from its package for every connection, made Python's table of names grow."""
+
+    def read() -> str:
+        raise AssertionError("read")
+
+    monkeypatch.setattr("redis.utils.get_lib_version", read)
+
+    async def ask() -> bool:
+        state = State(settings)
+        try:
+            async with state.redis.pubsub() as pubsub:
+                await pubsub.subscribe("news")
+            return await asyncio.to_thread(state.queue.redis.ping) and await state.redis.ping()
+        finally:
+            await state.close()
+
+    assert asyncio.run(ask())

@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 
 from redis import Redis
 from redis.backoff import ConstantBackoff
+from redis.driver_info import DriverInfo
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from rq import Queue
@@ -30,6 +31,8 @@ UNFINISHED: Final = "steno:unfinished"
 LONGEST_PAUSE: Final = 600.0
 """Seconds that a job waits at most between two attempts."""
 
+DRIVER: Final = DriverInfo()
+"""What Redis is told of its client. redis-py by itself would look it up in its package's files for every connection."""
 _NO_TIME_LIMIT: Final = -1  # the worker keeps its own, scaled by the audio's length
 _SOCKET_SECONDS: Final = 5.0
 _TORN: Final = (NoSuchJobError, ResponseError, ValueError, KeyError, TypeError)
@@ -43,7 +46,11 @@ def connect(settings: Settings) -> "Redis":
     """A Redis client that connects on first use and gives up within seconds, so that nothing hangs on a dead server."""
     retry = Retry(ConstantBackoff(0.1), 2)
     return Redis.from_url(
-        settings.redis_address, socket_connect_timeout=_SOCKET_SECONDS, retry=retry, health_check_interval=30
+        settings.redis_address,
+        socket_connect_timeout=_SOCKET_SECONDS,
+        retry=retry,
+        health_check_interval=30,
+        driver_info=DRIVER,
     )
 
 
@@ -207,4 +214,4 @@ class JobQueue:
         return self.queue(request.options.engine, request.priority)
 
 
-__all__ = ["LONGEST_PAUSE", "UNFINISHED", "JobQueue", "RedisError", "connect", "job_key"]
+__all__ = ["DRIVER", "LONGEST_PAUSE", "UNFINISHED", "JobQueue", "RedisError", "connect", "job_key"]

@@ -63,10 +63,11 @@ async def brief_views(state: State, job_ids: Sequence[str]) -> list[JobView | No
     async with state.redis.pipeline(transaction=False) as pipe:
         for job_id in job_ids:
             pipe.hmget(job_key(job_id), STATUS_FIELDS)
-        found = [parse_state(values) for values in await pipe.execute()]
-    line = await _line(state, dict(zip(job_ids, found, strict=True)))
-    pairs = zip(job_ids, found, strict=True)
-    return await asyncio.gather(*(_known_view(state, job_id, known, line, brief=True) for job_id, known in pairs))
+        found = dict(zip(job_ids, map(parse_state, await pipe.execute()), strict=True))
+    line = await _line(state, found)
+    return await asyncio.gather(
+        *(_known_view(state, job_id, known, line, brief=True) for job_id, known in found.items())
+    )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rq import Retry, get_current_job
 
-from steno.config import Settings, load_settings, usable_cores
+from steno.config import Settings, load_settings
 from steno.jobs.errors import AudioMissing, JobError, StorageFailed, Unforeseen
 from steno.jobs.queue import LONGEST_PAUSE
 from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, JobRequest, error_record, outcome
@@ -44,8 +44,10 @@ class Workplace:
         """The process that runs this engine: one an interpreter, so one for all engines but those with their own."""
         python = self.settings.pythons.get(engine, sys.executable)
         if python not in self._engines:
-            threads = str(self.settings.threads or usable_cores())  # some libraries hear of it in no other way
-            self._engines[python] = EngineProcess({"OMP_NUM_THREADS": threads, **os.environ}, python)
+            # Some libraries hear of it in no other way. That 0 is every core, all are told anyway: steno.interpreters.CALM.
+            threads = self.settings.threads
+            told = {"OMP_NUM_THREADS": str(threads)} if threads else {}
+            self._engines[python] = EngineProcess({**told, **os.environ}, python)
         return self._engines[python]
 
     def close(self) -> None:

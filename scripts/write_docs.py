@@ -70,7 +70,7 @@ def _values(told: dict[str, Any]) -> str:
     if "enum" in told:
         return ", ".join(told["enum"])
     if "minimum" in told and "maximum" in told:
-        return f"{told['minimum']:g} to {told['maximum']:g}"
+        return f"{told['minimum']:.15g} to {told['maximum']:.15g}"
     if told["type"] == "boolean":
         return "true, false"
     return f"text, at most {told['maxLength']}" if "maxLength" in told else "text"

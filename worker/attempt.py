@@ -7,13 +7,16 @@ from typing import Any, Final
 
 from steno.config import Settings
 from steno.engines import ENGINES
-from steno.jobs.errors import TimeLimitExceeded, job_error
+from steno.jobs.errors import EngineDied, EngineFailed, EngineOutOfMemory, TimeLimitExceeded, job_error
 from steno.jobs.record import JobRequest
 from steno.transcript.model import Segment, Transcript, joined, segment_from_dict
 from worker.engine_process import EngineProcess, Silence
 
 _LOOK_UP_SECONDS: Final = 0.25
 """How long a wait for the engine may hide that the attempt is to end."""
+
+_UNSOUND: Final = (EngineFailed.code, EngineOutOfMemory.code, EngineDied.code)
+"""Failures after which the process may be of no use any more: a GPU that met an error once answers every later call with it."""
 
 Report = Callable[[str, float], None]
 """Takes the stage and the share of it that is done, 0 to 1."""
@@ -34,7 +37,7 @@ class Canceled(Interrupted):
 
 
 class Attempt:
-    """Runs a job on the engine process. The process is killed if the attempt ends in any way but by its own answer."""
+    """Runs a job on the engine process. The process is killed unless the attempt ends by a sound answer of its own."""
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class Attempt:
         self.duration = 0.0
         """Of the recording, in seconds, as far as it is known."""
         self._times = 1  # that the recording is listened to
+        self._stage = ""
         self._segments: list[Segment] = []
         self._deadline = 0.0
 
@@ -65,7 +69,7 @@ class Attempt:
             self._engine.send({"path": os.fspath(audio), "options": request.options.to_dict()})
             while True:
                 event = self._next_event()
-                answered = event["event"] in ("done", "failed")
+                answered = event["event"] == "done" or event.get("code", _UNSOUND[0]) not in _UNSOUND
                 if event["event"] == "done":
                     if self._settings.standby and ENGINES[request.options.engine].imports:
                         self._engine.stand_by(request.options.engine)
@@ -89,13 +93,14 @@ class Attempt:
             case "failed":
                 raise job_error(event["code"], event["message"])
             case "stage":
-                self.duration, self._times = event["duration"], event.get("times", self._times)
+                self._stage, self.duration = event["stage"], event["duration"]
+                self._times = event.get("times", self._times)
                 self._limit(self._settings.model_load_limit if event["stage"] == "loading" else 0.0)
                 self._report(event["stage"], 0.0)
             case "progress":
-                # Longer than the file claimed, or the first to say how long it is.
-                if event["duration"] > self.duration:
-                    self.duration = event["duration"]
+                # Another stage; or longer than the file claimed, or the first to say how long it is.
+                if event["stage"] != self._stage or event["duration"] > self.duration:
+                    self._stage, self.duration = event["stage"], max(self.duration, event["duration"])
                     self._limit(0.0)
                 self._report(event["stage"], event["share"])
             case "segment":

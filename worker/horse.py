@@ -31,7 +31,7 @@ from typing import Any, Final, TextIO
 
 from steno.config import load_settings
 from steno.engines import ENGINES
-from steno.jobs.errors import EngineFailed, EngineOutOfMemory, JobError
+from steno.jobs.errors import EngineOutOfMemory, JobError, kind_of
 from steno.jobs.options import Options
 from steno.parent import die_with_parent
 from steno.transcript.model import share
@@ -103,9 +103,8 @@ def answer(job: dict[str, Any], cache: ModelCache, out: TextIO) -> None:
     except Exception as error:  # an engine's library may raise anything
         engine = job["options"]["engine"]
         log.exception("Engine %s failed", engine, extra={"action": "engine_failed"})
-        code = EngineOutOfMemory.code if "out of memory" in str(error).lower() else EngineFailed.code
         sentence = f"Engine '{engine}' failed on this recording: {type(error).__name__}: {error}"
-        _write(out, {"event": "failed", "code": code, "message": sentence})
+        _write(out, {"event": "failed", "code": kind_of(error).code, "message": sentence})
 
 
 def stand_by(engine: str, cache: ModelCache) -> None:

@@ -1,10 +1,12 @@
 """Where a model's weights are: registered by the operator, in a hub's cache on this machine, or fetched into it."""
 
 import ast
+import contextlib
 import hashlib
 import os
 import socket
 import threading
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,12 +15,23 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from steno.config import Settings
-from steno.jobs.errors import ModelUnavailable
+from steno.jobs.errors import EngineOutOfMemory, ModelUnavailable, kind_of
 
 _CT2_FILES: Final = ("model.bin", "config.json", "tokenizer.json")
 """Without tokenizer.json faster-whisper asks a hub for it, for half a minute; so say at once that the folder lacks it."""
 _ANSWER_SECONDS: Final = 0.7
 """How long a hub's machine may take to accept a connection before this counts as a machine without a network."""
+
+
+@contextlib.contextmanager
+def loading(model: str) -> Iterator[None]:
+    """What a library raises while it loads the model, as the JobError that it is. Raises ModelUnavailable, EngineOutOfMemory."""
+    try:
+        yield
+    except (RuntimeError, ValueError, OSError) as error:
+        if kind_of(error) is EngineOutOfMemory:
+            raise EngineOutOfMemory from error
+        raise ModelUnavailable(f"Model '{model}' could not be loaded: {error}.") from error
 
 
 def ctranslate2_folder(engine: str, model: str, settings: Settings, *, fetch: bool) -> Path:

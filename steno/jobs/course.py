@@ -43,7 +43,9 @@ class Course:
         known = all(stage in speeds for stage in stages_of(options)) and not self._comes_again
         self._weights = {stage: speeds[stage] if known else _GUESS[stage] for stage in stages_of(options)}
         self._known = known
-        self._began: dict[str, float] = {}
+        self._stage = ""
+        self._since = time.monotonic()
+        self._spent: dict[str, float] = {}
         self.progress = 0.0
         self.duration = 0.0
 
@@ -51,7 +53,7 @@ class Course:
         """The share of the whole, 0 to 1, where `share` of a stage is done."""
         if stage == "decoding":
             stage = "transcribing"  # one time for both: engines decode as they listen
-        self._began.setdefault(stage, time.monotonic())
+        self._enter(stage)
         if stage in self._weights:
             order = list(self._weights)
             before = sum(self._weights[name] for name in order[: order.index(stage)])
@@ -64,9 +66,8 @@ class Course:
 
     def seconds_left(self) -> float | None:
         """What the job will yet take, by its own speed or else that of jobs before it; None where neither is known."""
-        first = next((self._began[stage] for stage in self._weights if stage in self._began), None)
-        if first is not None and self.progress >= _TELLING:
-            spent = time.monotonic() - first
+        if self.progress >= _TELLING:
+            spent = sum(self._so_far().values())
             return round(spent * (1 - self.progress) / self.progress, 1)
         if self._known and self.duration:
             return round(sum(self._weights.values()) * self.duration * (1 - self.progress), 1)
@@ -74,12 +75,21 @@ class Course:
 
     def took(self) -> dict[str, float]:
         """Seconds that each stage with a share of time took, once the job is done; nothing where stages came again."""
-        if self._comes_again:
-            return {}
-        marks = sorted(self._began.items(), key=lambda mark: mark[1])
-        ends = [began for _, began in marks[1:]] + [time.monotonic()]
-        spent = {stage: end - began for (stage, began), end in zip(marks, ends, strict=True)}
-        return {stage: seconds for stage, seconds in spent.items() if stage in self._weights}
+        return {} if self._comes_again else self._so_far()
+
+    def _enter(self, stage: str) -> None:
+        if stage == self._stage:
+            return
+        # Models are loaded between the stages. What came before the first of them was the engine process that starts.
+        self._spent = {} if stage == "loading" and not self.progress else self._so_far()
+        self._stage, self._since = stage, time.monotonic()
+
+    def _so_far(self) -> dict[str, float]:
+        """Seconds in each stage with a share of time."""
+        spent = dict(self._spent)
+        if self._stage in self._weights:
+            spent[self._stage] = spent.get(self._stage, 0.0) + time.monotonic() - self._since
+        return spent
 
 
 def speeds_of(redis: "Redis", engine: str, model: str) -> dict[str, float]:

@@ -128,6 +128,14 @@ def is_clients_fault(code: str) -> bool:
     return code in ERRORS and ERRORS[code].fault == "client"
 
 
+def kind_of(error: Exception) -> type[JobError]:
+    """What an error of an engine's library is for the job. A GPU's may pass, in another process."""
+    said = str(error).lower()
+    if "out of memory" in said:
+        return EngineOutOfMemory
+    return EngineDied if any(name in said for name in ("cuda", "cublas", "cudnn")) else EngineFailed
+
+
 def job_error(code: str, message: str) -> JobError:
     """The error of a code, with its sentence; an unknown code (a newer process wrote it) is an unforeseen error."""
     return ERRORS.get(code, Unforeseen)(message)

@@ -17,6 +17,7 @@ from steno.jobs.errors import (
     AudioUnreadable,
     EngineDied,
     EngineOutOfMemory,
+    JobError,
     ModelUnavailable,
     TimeLimitExceeded,
 )
@@ -123,9 +124,27 @@ def test_an_engine_that_hangs_is_killed_when_its_time_is_over(
 
 def test_the_time_limit_grows_with_the_recording(attempt: Callable[..., Attempt]) -> None:
     made = attempt(time_limit_base=10, time_limit_factor=2, model_load_limit=100)
-    for stage, allowed in (("loading", 10 + 2 * 60 + 100), ("transcribing", 10 + 2 * 60)):
+    for stage, allowed in (("loading", 10 + 2 * 60 + 100), ("decoding", 10 + 2 * 60)):
         made._follow({"event": "stage", "stage": stage, "duration": 60.0})
         assert made._deadline - time.monotonic() == pytest.approx(allowed, abs=1)
+
+
+def test_it_begins_anew_with_each_stage_and_a_load_adds_to_none(attempt: Callable[..., Attempt]) -> None:
+    made = attempt(time_limit_base=10, time_limit_factor=2, model_load_limit=100)
+    made._follow({"event": "stage", "stage": "decoding", "duration": 60.0})
+    for told in (
+        {"event": "progress", "stage": "transcribing", "share": 0.1},
+        {"event": "stage", "stage": "loading"},
+        {"event": "progress", "stage": "transcribing", "share": 0.2},
+        {"event": "progress", "stage": "aligning", "share": 0.3},
+    ):
+        made._deadline = 0.0
+        made._follow({**told, "duration": 60.0})
+        allowed = 10 + 2 * 60 + (100 if told["stage"] == "loading" else 0)
+        assert made._deadline - time.monotonic() == pytest.approx(allowed, abs=1)
+    made._deadline = 0.0
+    made._follow({"event": "progress", "stage": "aligning", "share": 0.4, "duration": 60.0})
+    assert made._deadline == 0.0  # progress alone gives no more time
 
 
 def test_it_grows_with_every_channel_that_is_heard_even_if_a_model_must_be_loaded_meanwhile(
@@ -339,6 +358,33 @@ def test_a_line_without_end_does_not_escape_the_time_limit(make_settings: MakeSe
     limits = make_settings(time_limit_base=0.5, time_limit_factor=0, model_load_limit=0.1)
     with pytest.raises(TimeLimitExceeded):
         Attempt(limits, engine, lambda *news: None, lambda: None).run(request(), RECORDING)
+    engine.close()
+
+
+FAILS = """
+import time
+print('{{"event": "failed", "code": "{code}", "message": "No."}}', flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "stays"),
+    [
+        ("audio_unreadable", True),
+        ("model_unavailable", True),
+        ("engine_failed", False),
+        ("engine_died", False),
+        ("out_of_memory", False),
+    ],
+)
+def test_a_process_whose_library_failed_is_not_trusted_with_another_job(
+    settings: Settings, code: str, stays: bool
+) -> None:
+    engine = Scripted(FAILS.format(code=code))
+    with pytest.raises(JobError, match="No\\."):
+        Attempt(settings, engine, lambda *news: None, lambda: None).run(request(), RECORDING)
+    assert (engine.pid is not None) == stays
     engine.close()
 
 

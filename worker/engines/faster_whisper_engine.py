@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from steno.config import Settings, usable_cores
-from steno.jobs.errors import ModelUnavailable
 from steno.jobs.options import Options
 from steno.transcript import Segment, Word
 from steno.transcript.model import mean_confidence
@@ -92,15 +91,13 @@ def _loaded(model: str, settings: Settings, path: Path) -> tuple[Any, str]:
     import faster_whisper
 
     on = hardware.device(settings)
-    try:
+    with weights.loading(model):
         return faster_whisper.WhisperModel(
             str(path),
             device=on,
             compute_type=hardware.compute_type(settings, on),
             cpu_threads=settings.threads or usable_cores(),
         ), weights.version(path)
-    except (RuntimeError, ValueError, OSError) as error:
-        raise ModelUnavailable(f"Model '{model}' could not be loaded: {error}.") from error
 
 
 def _segment(heard: Any, offset: float) -> Segment:

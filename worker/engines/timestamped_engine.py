@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from steno.config import Settings
 from steno.engines import ENGINES
-from steno.jobs.errors import ModelUnavailable
 from steno.jobs.options import Options
 from steno.transcript import Segment, Word
 from worker import hardware, weights
@@ -150,10 +149,8 @@ def _loaded(model: str, settings: Settings, path: Path) -> tuple[Any, str]:
     # By its own name a model brings the table of attention heads that follow the words in time; a file alone has none.
     local = model in settings.local_models_of(_NAME)
     source, folder = (str(path), None) if local else (model, str(path.parent))
-    try:
+    with weights.loading(model):
         loaded = whisper_timestamped.load_model(source, device=hardware.torch_device(settings), download_root=folder)
-    except (RuntimeError, ValueError, OSError) as error:
-        raise ModelUnavailable(f"Model '{model}' could not be loaded: {error}.") from error
     return loaded, weights.version(path)
 
 

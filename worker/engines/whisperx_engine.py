@@ -162,7 +162,7 @@ def _loaded(model: str, settings: Settings, path: Path) -> tuple[Any, str]:
 
     _keep_quiet()
     on = hardware.torch_device(settings)
-    try:
+    with weights.loading(model):
         pipeline = load_model(
             str(path),
             on,
@@ -170,8 +170,6 @@ def _loaded(model: str, settings: Settings, path: Path) -> tuple[Any, str]:
             vad_method=settings.whisperx_vad,
             threads=settings.threads or usable_cores(),
         )
-    except (RuntimeError, ValueError, OSError) as error:
-        raise ModelUnavailable(f"Model '{model}' could not be loaded: {error}.") from error
     return pipeline, weights.version(path)
 
 

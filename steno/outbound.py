@@ -30,6 +30,7 @@ _LONGEST_HEAD: Final = 256 << 10
 """Of an answer, in bytes, with all interim answers before it: they cost more time than a body does."""
 _TRIED_ADDRESSES: Final = 4
 """A name may have any number of addresses; each may cost a whole connection timeout."""
+_ANY_PORT: Final = 9
 _LOOKUPS: Final = threading.BoundedSemaphore(64)
 
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")  # all of IPv6 that has been given out
@@ -75,11 +76,24 @@ def is_public(address: Address) -> bool:
 
 
 def may_call(address: str, networks: Iterable[Network]) -> bool:
-    """Whether an address is public or in one of the operator's networks. Raises ValueError where it is none."""
+    """Whether an address is another's and public, or in one of the operator's networks. Raises ValueError where it is none."""
     found = ipaddress.ip_address(address)
     carried = _carried(found)
-    own = any(one in network for network in networks for one in (found, carried) if one is not None)
-    return own or is_public(found)
+    allowed = any(one in network for network in networks for one in (found, carried) if one is not None)
+    return allowed or (is_public(found) and not is_own(address))
+
+
+def is_own(address: str) -> bool:
+    """Whether the address, public though it may be, is this machine's: a call would come from inside its firewall.
+
+    The kernel is asked which address it would call from; nothing is sent.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, _ANY_PORT))
+        except OSError:  # no way leads there
+            return False
+        return ipaddress.ip_address(probe.getsockname()[0]) == ipaddress.ip_address(address)
 
 
 def _carried(address: Address) -> ipaddress.IPv4Address | None:

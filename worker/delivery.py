@@ -106,4 +106,5 @@ def _said(cause: Exception) -> str:
         return found if "resolved" in found else f"No connection to the receiver: {found or 'refused'}."
     if not isinstance(cause, httpx.HTTPError):
         log.error("A delivery met an unforeseen error", exc_info=cause, extra={"action": "webhook_error"})
-    return f"The receiver's answer could not be read: {str(cause) or type(cause).__name__}."
+    # Its own words may quote the answer, at any length.
+    return f"The receiver's answer could not be read: {type(cause).__name__}."

@@ -10,9 +10,11 @@ import time
 from typing import Final, cast
 
 from steno.config import DAY, Settings
+from steno.jobs import steer
 from steno.jobs.listing import INDEX
 from steno.jobs.queue import UNFINISHED, JobQueue
 from steno.jobs.record import OUTCOMES, REQUEST, RETENTION, UPLOAD, JobRequest, Status, iso_time, outcome
+from steno.jobs.settle import drop_audio, recordings
 from steno.storage import Storage
 from steno.webhooks.due import announce
 
@@ -24,7 +26,8 @@ ORPHAN_SECONDS: Final = 3600.0
 No running request pauses so long: STENO_UPLOAD_IDLE_LIMIT ends it first."""
 _RETRY_SECONDS: Final = 1.0 * DAY
 """A job that failed or was canceled keeps its recording at least so long, so that it can be retried."""
-_RECORDING: Final = "audio."
+_JUMP_SECONDS: Final = 60.0
+"""By which a clock may be set, from one round to the next, while what it says of age is still believed."""
 
 
 class Janitor:
@@ -36,14 +39,14 @@ class Janitor:
         self._queue = queue
         self._listed: set[str] = set()
         self._unseen: set[str] = set()
-        self._idle: set[str] = set()
-        self._idle_before: set[str] = set()
+        self._ahead: float | None = None
+        self._ahead_before: float | None = None
 
     def begin(self) -> None:
         """Begin a round: `look_at` each folder, then `forget` what is `missing`. Raises redis.exceptions.RedisError."""
         members = cast("list[bytes]", self._queue.redis.zrange(INDEX, 0, -1))
         self._listed = {member.decode() for member in members}
-        self._idle_before, self._idle = self._idle, set()
+        self._ahead_before, self._ahead = self._ahead, _ahead()
 
     def missing(self) -> set[str]:
         """Jobs that are listed and had no folder in this round and the last: a deletion lost Redis half-way."""
@@ -79,15 +82,13 @@ class Janitor:
             self._keep_or_forget(job_id, ended)
 
     def _look_at_rest(self, job_id: str) -> None:
-        """An upload under way, or what is left of one, or of a job half deleted. It goes at the second look: clocks jump."""
+        """An upload under way, or what is left of one, or of a job half deleted."""
         settings = self._settings
         resumable = self._storage.has(job_id, UPLOAD)
         # The bytes of a piece with a checksum go by another folder, for as long as a piece may take.
         limit = max(settings.tus_expiry, settings.upload_time_limit) if resumable else ORPHAN_SECONDS
-        if self._storage.idle_seconds(job_id) <= max(limit, settings.upload_idle_limit * 2):
-            return
-        self._idle.add(job_id)
-        if job_id in self._idle_before:
+        idle = self._storage.idle_seconds(job_id)
+        if idle > max(limit, settings.upload_idle_limit * 2) and self._is_steady():
             self._storage.delete(job_id)
             self._queue.erase(job_id)
 
@@ -100,31 +101,47 @@ class Janitor:
             self._queue.index(job_id, iso_time(written))
 
     def _keep_or_forget(self, job_id: str, ended: Status) -> None:
-        storage, settings = self._storage, self._settings
-        own = storage.get(job_id, RETENTION) or {}
-        limit = own.get("delete_after")
-        age = self._age(job_id, ended)
-        audio_limit = 0.0 if own.get("keep_audio") is False else settings.audio_retention_seconds
+        limits = self._limits(job_id, ended)
+        if self._is_due(job_id, *limits) and self._is_steady():
+            # Nobody may be retrying it meanwhile. If somebody is, the next round looks again.
+            with contextlib.suppress(steer.StillHeld), steer.alone(self._queue, job_id, patience=0.0):
+                self._remove_due(job_id, *limits)
+        announce(self._storage, self._queue.redis, job_id)
+
+    def _limits(self, job_id: str, ended: Status) -> tuple[float, float]:
+        """Seconds after its end for which the job is kept, and its recording."""
+        own = self._storage.get(job_id, RETENTION) or {}
+        asked = own.get("delete_after")
+        audio_limit = 0.0 if own.get("keep_audio") is False else self._settings.audio_retention_seconds
         if ended is not Status.FINISHED:
             audio_limit = max(audio_limit, _RETRY_SECONDS)
-        if age > (settings.retention_seconds if limit is None else limit):
-            log.info("Job %s is past its retention; deleted", job_id, extra={"action": "job_expired"})
-            storage.delete(job_id)
-            self._queue.erase(job_id)
-            return
-        if age > audio_limit:
-            drop_audio(storage, job_id)
-        announce(storage, self._queue.redis, job_id)
+        return self._settings.retention_seconds if asked is None else asked, audio_limit
 
-    def _age(self, job_id: str, ended: Status) -> float:
-        """Seconds since the job ended."""
-        record = next(name for name, status in OUTCOMES.items() if status is ended)
-        written = self._storage.written_at(job_id, record)
+    def _is_due(self, job_id: str, limit: float, audio_limit: float) -> bool:
+        age = self._age(job_id)
+        return age > limit or (age > audio_limit and bool(recordings(self._storage, job_id)))
+
+    def _remove_due(self, job_id: str, limit: float, audio_limit: float) -> None:
+        age = self._age(job_id)
+        if age > limit:
+            log.info("Job %s is past its retention; deleted", job_id, extra={"action": "job_expired"})
+            self._storage.delete(job_id)
+            self._queue.let_go(job_id)
+            self._queue.wipe(job_id)
+        elif age > audio_limit:
+            drop_audio(self._storage, job_id)
+
+    def _age(self, job_id: str) -> float:
+        """Seconds since the job ended; 0 while it is not over."""
+        record = next((name for name in OUTCOMES if self._storage.has(job_id, name)), None)
+        written = None if record is None else self._storage.written_at(job_id, record)
         return 0.0 if written is None else time.time() - written
 
+    def _is_steady(self) -> bool:
+        """Whether the clock has gone as time has since the last round: what one that jumped calls old may be new."""
+        return self._ahead_before is not None and abs(_ahead() - self._ahead_before) < _JUMP_SECONDS
 
-def drop_audio(storage: Storage, job_id: str) -> None:
-    """Remove the recording of a job that no longer needs it. Raises OSError."""
-    for name in storage.names(job_id):
-        if name.startswith(_RECORDING):
-            storage.remove(job_id, name)
+
+def _ahead() -> float:
+    """Seconds by which the clock is ahead of one that nobody sets."""
+    return time.time() - time.monotonic()

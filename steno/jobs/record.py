@@ -115,6 +115,11 @@ def iso_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def error_record(code: str, message: str, attempts: int) -> dict[str, Any]:
-    """What `error.json` holds."""
-    return {"code": code, "message": message, "attempts": attempts, "failed_at": utc_now()}
+def error_record(code: str, message: str, attempts: int, run: int = 0) -> dict[str, Any]:
+    """What `error.json` holds; `run` is the request's."""
+    return {"code": code, "message": message, "attempts": attempts, "failed_at": utc_now(), "run": run}
+
+
+def canceled_record(run: int) -> dict[str, Any]:
+    """What `canceled.json` holds; `run` is the request's."""
+    return {"canceled_at": utc_now(), "run": run}

@@ -1,14 +1,17 @@
 """What follows once a job is over. Each step may be repeated; where a worker dies in between, the janitor does the rest."""
 
+from typing import Final
+
 from redis import Redis
 
 from steno.config import Settings
 from steno.jobs import news, reuse
-from steno.jobs.janitor import drop_audio
 from steno.jobs.queue import JobQueue
 from steno.jobs.record import REQUEST, JobRequest, Status, outcome
 from steno.storage import Storage
 from steno.webhooks.due import announce
+
+_RECORDING: Final = "audio."
 
 
 def settle(settings: Settings, storage: Storage, queue: JobQueue, job_id: str) -> None:
@@ -50,3 +53,14 @@ def _after_success(settings: Settings, storage: Storage, queue: JobQueue, reques
             return
     if settings.audio_retention_seconds == 0 or not request.keep_audio:
         drop_audio(storage, request.job_id)
+
+
+def recordings(storage: Storage, job_id: str) -> list[str]:
+    """The names of a job's recording, while it is kept."""
+    return [name for name in storage.names(job_id) if name.startswith(_RECORDING)]
+
+
+def drop_audio(storage: Storage, job_id: str) -> None:
+    """Remove the recording of a job that no longer needs it. Raises OSError."""
+    for name in recordings(storage, job_id):
+        storage.remove(job_id, name)

@@ -16,8 +16,8 @@ from steno.jobs.record import (
     REQUEST,
     JobRequest,
     Status,
+    canceled_record,
     outcome,
-    utc_now,
 )
 from steno.jobs.settle import tell_over
 from steno.storage import Storage
@@ -44,13 +44,13 @@ def cancel(storage: Storage, queue: JobQueue, job_id: str) -> None:
 
     Canceling twice is no error. Raises NoSuchJob, MoveRefused, RedisError, StorageFull.
     """
-    with _alone(queue, job_id):
-        _known(storage, job_id)
+    with alone(queue, job_id):
+        request = _known(storage, job_id)
         ended = outcome(storage, job_id)
         if ended in (Status.FINISHED, Status.FAILED):
             raise MoveRefused(f"The job is {ended} already; there is nothing to cancel.")
         if ended is None:
-            storage.put(job_id, CANCELED, {"canceled_at": utc_now()})
+            storage.put(job_id, CANCELED, canceled_record(request.run))
         queue.let_go(job_id)
         tell_over(storage, queue.redis, job_id)
 
@@ -60,7 +60,7 @@ def retry(storage: Storage, queue: JobQueue, job_id: str) -> JobRequest:
 
     Raises NoSuchJob, MoveRefused, StillHeld, RedisError, StorageFull.
     """
-    with _alone(queue, job_id):
+    with alone(queue, job_id):
         request = _known(storage, job_id)
         ended, state = outcome(storage, job_id), queue.state(job_id)
         if ended is None or Status.QUEUED not in MOVES[ended]:
@@ -71,7 +71,7 @@ def retry(storage: Storage, queue: JobQueue, job_id: str) -> JobRequest:
             raise MoveRefused("The recording is no longer kept; upload it again.")
         again = replace(request, run=request.run + 1)
         storage.put(job_id, REQUEST, again.to_dict())
-        for record in OUTCOMES:
+        for record in reversed(OUTCOMES):  # the one that counts last, or what it outweighed would count for a moment
             storage.remove(job_id, record)
         queue.requeue(again, afresh=True)
         news.forget(queue.redis, job_id)
@@ -80,7 +80,7 @@ def retry(storage: Storage, queue: JobQueue, job_id: str) -> JobRequest:
 
 def delete(storage: Storage, queue: JobQueue, job_id: str) -> None:
     """Remove a job with every byte of it; one that runs is canceled, too. Raises NoSuchJob, RedisError, OSError."""
-    with _alone(queue, job_id):
+    with alone(queue, job_id):
         known = storage.has(job_id, REQUEST) or outcome(storage, job_id) is not None
         if known:
             storage.delete(job_id)  # first: whoever takes the job from the queue now finds nothing to do
@@ -91,16 +91,19 @@ def delete(storage: Storage, queue: JobQueue, job_id: str) -> None:
 
 
 def _known(storage: Storage, job_id: str) -> JobRequest:
-    data = storage.get(job_id, REQUEST)
-    if data is None:
-        raise NoSuchJob
-    return JobRequest.from_dict(data)
+    try:
+        data = storage.get(job_id, REQUEST)
+        if data is None:
+            raise NoSuchJob
+        return JobRequest.from_dict(data)
+    except (ValueError, KeyError, TypeError) as error:
+        raise MoveRefused("The job's request in storage cannot be read; upload the recording again.") from error
 
 
 @contextlib.contextmanager
-def _alone(queue: JobQueue, job_id: str) -> Iterator[None]:
-    """Two who steer the same job do so one after the other."""
-    lock = queue.redis.lock(_LOCK + job_id, timeout=_LOCK_SECONDS, blocking_timeout=_PATIENCE_SECONDS)
+def alone(queue: JobQueue, job_id: str, patience: float = _PATIENCE_SECONDS) -> Iterator[None]:
+    """Two who steer the same job do so one after the other. Raises StillHeld where that takes longer, RedisError."""
+    lock = queue.redis.lock(_LOCK + job_id, timeout=_LOCK_SECONDS, blocking_timeout=patience)
     if not lock.acquire():
         raise StillHeld("Somebody else is changing this job just now; try again in some seconds.")
     try:

@@ -142,7 +142,7 @@ class Sweep:
         elif state and not afresh and state.status in _TRIED and state.attempts >= self._settings.max_attempts:
             times = f"all {state.attempts} times it was tried"
             died = WorkerDied(f"The worker died in the middle of the job, {times}.")
-            self._fail(job_id, died if state.status is Status.STARTED else Unforeseen(), state.attempts)
+            self._fail(job_id, died if state.status is Status.STARTED else Unforeseen(), state.attempts, request.run)
         else:
             log.warning("Job %s was lost by its worker; queued again", job_id, extra={"action": "job_requeued"})
             self._queue.requeue(request, afresh)  # a retry that broke off half-way begins afresh, as it should have
@@ -154,9 +154,9 @@ class Sweep:
         if not self._storage.has(job_id, REQUEST) or self._storage.has(job_id, CANCELED):
             self._queue.let_go(job_id)
 
-    def _fail(self, job_id: str, error: JobError, attempts: int) -> None:
+    def _fail(self, job_id: str, error: JobError, attempts: int, run: int = 0) -> None:
         if not self._storage.has(job_id, TRANSCRIPT):
             log.error("Job %s failed: %s", job_id, error, extra={"action": "job_failed"})
-            self._storage.put(job_id, ERROR, error_record(error.code, str(error), attempts))
+            self._storage.put(job_id, ERROR, error_record(error.code, str(error), attempts, run))
         self._queue.forget(job_id)
         tell_over(self._storage, self._queue.redis, job_id)

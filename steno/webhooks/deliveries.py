@@ -97,10 +97,14 @@ class Event:
 
 @dataclass(frozen=True)
 class Webhook:
-    """Whom to tell of a job, and what there was to tell, oldest first."""
+    """Whom to tell of a job, and what there was to tell, oldest first.
+
+    `salt` makes its events' ids its own: a job id that comes of an Idempotency-Key is used again after the job was deleted.
+    """
 
     url: str
     events: tuple[Event, ...] = field(default=())
+    salt: str = ""
 
     @property
     def next(self) -> Event | None:
@@ -126,7 +130,7 @@ def check_callback(settings: Settings, url: str) -> None:
 
 def plan(storage: Storage, job_id: str, url: str) -> None:
     """Write down whom to tell. Before the job's request, so that no crash can lose it. Raises StorageFull."""
-    write(storage, job_id, Webhook(url))
+    write(storage, job_id, Webhook(url, salt=uuid.uuid4().hex))
 
 
 def write(storage: Storage, job_id: str, webhook: Webhook) -> None:
@@ -140,7 +144,7 @@ def read(storage: Storage, job_id: str) -> Webhook | None:
         return None
     try:
         data = storage.get(job_id, WEBHOOK)
-        return None if data is None else Webhook(data["url"], tuple(map(_event, data["events"])))
+        return None if data is None else Webhook(data["url"], tuple(map(_event, data["events"])), data.get("salt", ""))
     except (KeyError, TypeError) as error:
         raise ValueError(f"{WEBHOOK} of job {job_id} cannot be read") from error
 
@@ -165,13 +169,15 @@ def unheard(storage: Storage, job_id: str, webhook: Webhook) -> Ending | None:
     request = storage.get(job_id, REQUEST) if record else None
     if record is None or request is None:
         return None
-    ended, asked = storage.written_at(job_id, record), storage.written_at(job_id, REQUEST)
-    run = request.get("run", 0)
-    if ended is None or asked is None or (run and ended < asked):
-        return None  # a retry has written its request, and is about to remove how the earlier run ended
+    status, ended, run = OUTCOMES[record], storage.written_at(job_id, record), request.get("run", 0)
+    if status is not Status.FINISHED:
+        # Its own run: a retry may just have written its request, and be about to remove how the earlier run ended.
+        run = (storage.get(job_id, record) or {}).get("run", run)
+    if ended is None:
+        return None
     # The same however often this is asked and by whom; another for a job that was retried by hand.
-    told = uuid.uuid5(uuid.NAMESPACE_URL, f"steno:{job_id}:{run}:{_TYPES[OUTCOMES[record]]}")
-    ending = Ending(f"msg_{told.hex}", record, OUTCOMES[record], ended)
+    told = uuid.uuid5(uuid.NAMESPACE_URL, f"steno:{job_id}:{run}:{_TYPES[status]}{webhook.salt}")
+    ending = Ending(f"msg_{told.hex}", record, status, ended)
     return None if any(event.id == ending.event_id for event in webhook.events) else ending
 
 

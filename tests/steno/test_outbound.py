@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
+from steno import outbound
 from steno.outbound import (
     AddressRefused,
     AnswerTooLong,
@@ -65,6 +66,13 @@ def test_addresses_inside_are_not_called(address: str) -> None:
 def test_public_addresses_are_called(address: str) -> None:
     assert may_call(address, ())
     assert is_public(ipaddress.ip_address(address))
+
+
+def test_public_addresses_of_this_machine_itself_are_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound, "is_public", lambda address: True)
+    assert not may_call("127.0.0.1", ())
+    assert may_call("1.1.1.1", ())
+    assert may_call("127.0.0.1", (ipaddress.IPv4Network("127.0.0.0/8"),))
 
 
 def test_an_operator_can_allow_a_network_and_no_other() -> None:

@@ -1,9 +1,7 @@
-"""The sweep, without any worker: what it brings back, gives up, forgets and leaves alone."""
+"""The sweep, without any worker: what it brings back, gives up and leaves alone."""
 
 import json
-import os
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +11,13 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from conftest import MakeSettings
-from steno.config import Settings
 from steno.jobs import sweep as sweep_module
-from steno.jobs.janitor import ORPHAN_SECONDS
-from steno.jobs.listing import INDEX
 from steno.jobs.options import Options
-from steno.jobs.queue import JobQueue, job_key, paused
+from steno.jobs.queue import job_key, paused
 from steno.jobs.record import (
     CANCELED,
     ERROR,
-    OUTCOMES,
     REQUEST,
-    TRANSCRIPT,
-    UPLOAD,
     JobRequest,
     Status,
     error_record,
@@ -35,38 +26,8 @@ from steno.jobs.record import (
 from steno.jobs.state import STATUS_FIELDS, parse_state
 from steno.jobs.submit import Submission, submit
 from steno.jobs.sweep import Sweep
-from steno.storage import LocalStorage, StorageFull
-
-OPTIONS = Options("pocketsphinx", "en-us")
-
-
-class Place:
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.storage = LocalStorage(settings.upload_dir)
-        self.queue = JobQueue(settings)
-        self.sweep = Sweep(settings, self.storage, self.queue)
-
-    def submit(self) -> str:
-        job_id = str(uuid.uuid4())
-        upload = self.storage.create(job_id, "audio.wav")
-        upload.write([memoryview(b"x")])
-        submit(self.storage, self.queue, Submission(upload, job_id, "audio.wav", "a.wav", OPTIONS))
-        return job_id
-
-    def waiting(self) -> list[str]:
-        return list(self.queue.queue("pocketsphinx").get_job_ids())
-
-    def age(self, job_id: str, seconds: float) -> None:
-        folder = self.settings.upload_dir / job_id
-        then = time.time() - seconds
-        for path in (*folder.iterdir(), folder):
-            os.utime(path, (then, then))
-
-
-@pytest.fixture
-def place(settings: Settings) -> Place:
-    return Place(settings)
+from steno.storage import StorageFull
+from tests.place import OPTIONS, Place
 
 
 def test_a_waiting_job_is_left_alone(place: Place) -> None:
@@ -125,91 +86,6 @@ def test_a_job_that_failed_in_storage_is_not_tried_again(place: Place) -> None:
         place.sweep.run()
     assert place.waiting() == []
     assert place.queue.unfinished() == set()
-
-
-def test_old_jobs_are_forgotten_with_every_byte(make_settings: MakeSettings, redis: Redis) -> None:
-    place = Place(make_settings(retention_days=1))
-    finished, failed, young, unfinished = (place.submit() for _ in range(4))
-    place.storage.put(finished, TRANSCRIPT, {})
-    place.storage.put(young, TRANSCRIPT, {})
-    place.storage.put(failed, ERROR, error_record("audio_empty", "Empty.", 1))
-    for job_id in (finished, failed, unfinished):
-        place.age(job_id, 90_000)
-    place.sweep.run()
-    assert set(place.storage.job_ids()) == {young, unfinished}
-    assert not redis.exists(job_key(finished))
-    assert not redis.exists(job_key(failed))
-
-
-def scan(place: Place) -> None:
-    """A round that looks at all of storage, as one does every minute."""
-    place.queue.redis.delete("steno:remembers")
-    place.sweep.run()
-
-
-def test_the_rest_of_a_dead_upload_is_removed_by_age_and_a_live_one_is_not(place: Place) -> None:
-    for job_id in ("old", "young"):
-        place.storage.create(job_id, "audio.wav").write([memoryview(b"x")])
-    place.age("old", ORPHAN_SECONDS + 60)
-    for _ in range(2):
-        scan(place)
-    assert list(place.storage.job_ids()) == ["young"]
-
-
-def test_an_upload_in_pieces_is_kept_until_it_expires_and_is_no_job(place: Place) -> None:
-    for name, age in (("new", 0.0), ("paused", ORPHAN_SECONDS + 60), ("late", place.settings.tus_expiry + 60)):
-        place.storage.create(name, "audio.wav").leave()
-        place.storage.put(name, UPLOAD, {"length": 9})
-        place.age(name, age)
-    for _ in range(2):
-        scan(place)
-    assert set(place.storage.job_ids()) == {"new", "paused"}
-    assert place.queue.unfinished() == set()
-    assert place.waiting() == []
-
-
-def test_a_job_that_came_in_pieces_is_as_any_other(place: Place) -> None:
-    job_id = place.submit()
-    place.storage.put(job_id, UPLOAD, {"length": 1})
-    place.age(job_id, place.settings.tus_expiry + 60)
-    for _ in range(2):
-        scan(place)
-    assert list(place.storage.job_ids()) == place.waiting() == [job_id]
-
-
-def test_a_job_whose_deletion_was_cut_short_goes_whatever_came_of_it(place: Place) -> None:
-    for record in OUTCOMES:
-        name = f"half-{record.partition('.')[0]}"
-        place.storage.create(name, "audio.wav").commit()
-        place.storage.put(name, record, {"failed_at": "2026-01-01T00:00:00Z"})
-        place.age(name, ORPHAN_SECONDS + 60)
-    for _ in range(2):
-        scan(place)
-    assert list(place.storage.job_ids()) == []
-    assert place.waiting() == []
-
-
-def test_a_clock_that_jumps_beside_an_upload_costs_it_nothing(place: Place) -> None:
-    upload = place.storage.create("live", "audio.wav")
-    upload.write([memoryview(b"x")])
-    for _ in range(3):
-        place.age("live", ORPHAN_SECONDS + 60)
-        scan(place)
-        upload.write([memoryview(b"y")])
-        scan(place)
-    assert list(place.storage.job_ids()) == ["live"]
-    upload.discard()
-
-
-def test_what_a_write_that_died_left_in_a_job_is_removed_by_age(place: Place) -> None:
-    job_id = place.submit()
-    folder = place.settings.upload_dir / job_id
-    for name in ("old.part", "young.part"):
-        (folder / name).write_bytes(b"{")
-    then = time.time() - ORPHAN_SECONDS - 60
-    os.utime(folder / "old.part", (then, then))
-    scan(place)
-    assert sorted(path.name for path in folder.iterdir()) == ["audio.wav", "request.json", "young.part"]
 
 
 def test_one_sweep_at_a_time(place: Place, redis: Redis) -> None:
@@ -337,21 +213,6 @@ def test_a_retry_that_broke_off_half_way_is_begun_afresh(place: Place, redis: Re
     assert (state.status, state.attempts, state.about["run"]) == (Status.QUEUED, 0, 1)
     assert place.storage.get(job_id, ERROR) is None
     assert place.waiting() == [job_id]
-
-
-def test_what_a_deletion_cut_short_left_in_redis_goes(place: Place, redis: Redis) -> None:
-    waited, was_over, kept = (place.submit() for _ in range(3))
-    place.queue.settle(was_over)
-    redis.hset(job_key(was_over), "status", "finished")
-    for job_id in (waited, was_over):
-        place.storage.delete(job_id)
-    redis.delete(place.queue.queue("pocketsphinx").key)
-    for _ in range(3):
-        scan(place)
-    for job_id in (waited, was_over):
-        assert [key for key in redis.scan_iter() if job_id.encode() in key + (redis.dump(key) or b"")] == []
-    assert redis.zrange(INDEX, 0, -1) == [kept.encode()]
-    assert place.waiting() == [kept]
 
 
 def test_a_job_canceled_while_it_is_brought_back_does_not_wait(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,11 @@
 """What is told of a job, how it is signed, and when it is told again: without a socket and without waiting."""
 
 import json
+import os
 import re
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from redis import Redis
 from conftest import MakeSettings
 from steno.config import SettingsError, load_settings
 from steno.jobs.options import Options
-from steno.jobs.record import CANCELED, ERROR, REQUEST, TRANSCRIPT, JobRequest, error_record, iso_time
+from steno.jobs.record import CANCELED, ERROR, REQUEST, TRANSCRIPT, JobRequest, canceled_record, error_record, iso_time
 from steno.outbound import UrlRefused
 from steno.storage import LocalStorage
 from steno.webhooks.deliveries import (
@@ -29,6 +31,7 @@ from steno.webhooks.deliveries import (
     note,
     plan,
     read,
+    write,
 )
 from steno.webhooks.due import DUE, announce
 from steno.webhooks.signing import kept_secret, new_secret, signed_headers
@@ -212,15 +215,40 @@ def test_the_id_depends_on_job_run_and_outcome_alone(storage: LocalStorage) -> N
     job_id = submitted(storage)
     storage.put(job_id, ERROR, error_record("internal", "No.", 1))
     (failed,) = noted(storage, job_id)
-    plan(storage, job_id, URL)  # as if what was written after the event had been lost
+    planned = read(storage, job_id)
+    assert planned is not None
+    write(storage, job_id, replace(planned, events=()))  # as if what was written after the event had been lost
     (again,) = noted(storage, job_id, NOW + 5)
     assert again.id == failed.id
     assert failed.id.startswith("msg_")
     request = storage.get(job_id, REQUEST)
     storage.put(job_id, REQUEST, {**(request or {}), "run": 1})  # retried by hand
     assert noted(storage, job_id, NOW + 7) == [again]  # how the first run ended is still there, and is no news
-    storage.put(job_id, ERROR, error_record("internal", "No.", 1))
+    storage.put(job_id, ERROR, error_record("internal", "No.", 1, run=1))
     assert len({event.id for event in noted(storage, job_id, NOW + 9)}) == 2
+
+
+@pytest.mark.parametrize("outcome", [TRANSCRIPT, ERROR, CANCELED])
+def test_how_a_retried_job_ended_is_told_though_the_clock_was_set_back_since(
+    storage: LocalStorage, outcome: str
+) -> None:
+    job_id = submitted(storage, run=1)
+    records = {ERROR: error_record("internal", "No.", 1, run=1), CANCELED: canceled_record(1), TRANSCRIPT: HEARD}
+    storage.put(job_id, outcome, records[outcome])
+    then = time.time() - 600
+    os.utime(storage.root / job_id / outcome, (then, then))
+    (event,) = noted(storage, job_id)
+    assert event.timestamp == ended(storage, job_id, outcome)
+
+
+def test_another_job_under_the_same_id_tells_its_end_under_another(storage: LocalStorage) -> None:
+    ids = set()
+    for _ in range(2):  # as an Idempotency-Key that is used again after its job was deleted
+        job_id = submitted(storage)
+        storage.put(job_id, TRANSCRIPT, HEARD)
+        ids |= {event.id for event in noted(storage, job_id)}
+        storage.delete(job_id)
+    assert len(ids) == 2
 
 
 def test_a_webhook_stays_thin_whatever_the_client_attached(storage: LocalStorage) -> None:
@@ -297,11 +325,12 @@ def test_announcing_puts_back_what_redis_forgot_and_leaves_done_alone(storage: L
     storage.put(job_id, TRANSCRIPT, HEARD)
     (event,) = noted(storage, job_id)
     later = event.after(FAILURE, None, NOW, chance=0.5)
-    storage.put(job_id, WEBHOOK, {"url": URL, "events": [_plain(later)]})
+    webhook = {**(storage.get(job_id, WEBHOOK) or {})}
+    storage.put(job_id, WEBHOOK, {**webhook, "events": [_plain(later)]})
     announce(storage, redis, job_id)
     assert redis.zscore(DUE, job_id) == pytest.approx(NOW + 5)
     redis.delete(DUE)
-    storage.put(job_id, WEBHOOK, {"url": URL, "events": [_plain(event.after(SUCCESS, None, NOW))]})
+    storage.put(job_id, WEBHOOK, {**webhook, "events": [_plain(event.after(SUCCESS, None, NOW))]})
     announce(storage, redis, job_id)
     assert redis.zcard(DUE) == 0
 

@@ -6,7 +6,7 @@ from conftest import MakeSettings
 from steno.redis_server import free_port
 from tests.office import SECRET, Office, naming
 from tests.processes import eventually
-from tests.receivers import ENDLESS, ENDLESS_BODY, receiving, says, silent
+from tests.receivers import ENDLESS, ENDLESS_BODY, receiving, says, silent, writes
 from worker.courier import HOST_PLACES
 
 IMPATIENCE = 0.5
@@ -58,6 +58,15 @@ def test_an_answer_without_end_is_a_failure_within_the_limit(office: Office, kin
         event = office.tried(job_id="hostile")
     assert (event.state, event.attempts[0].status) == ("pending", None)
     assert event.attempts[0].error is not None
+
+
+def test_what_a_receiver_answers_is_not_kept_however_wrong_it_is(office: Office) -> None:
+    with receiving(writes(b"secret" * 9000 + b"\r\n\r\n")) as receiver:
+        office.over(receiver.url())
+        office.courier()
+        event = office.tried()
+    assert (event.state, event.attempts[0].status) == ("pending", None)
+    assert event.attempts[0].error == "The receiver's answer could not be read: RemoteProtocolError."
 
 
 def test_a_body_without_end_does_not_unmake_a_success(office: Office) -> None:

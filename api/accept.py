@@ -11,10 +11,10 @@ from api.multipart import ClientDisconnect
 from api.state import State
 from api.storage import Intake
 from api.urls import fetch_named
-from steno.jobs.submit import Accepted, KeyReused, submit
+from steno.jobs.submit import Accepted, Claim, KeyReused, Overtaken, submit
 
 
-async def taken_in(request: Request, state: State, form: Form = NATIVE, key: str | None = None) -> Accepted | None:
+async def taken_in(request: Request, state: State, form: Form = NATIVE, claim: Claim | None = None) -> Accepted | None:
     """The upload as a job; None if the client hung up. From `submit` on there is a whole job or nothing.
 
     Raises the ApiErrors of a bad form, RedisError, StorageFull.
@@ -32,6 +32,8 @@ async def taken_in(request: Request, state: State, form: Form = NATIVE, key: str
         raise
     try:
         # Shielded: it ends what it began, even if this request is cancelled meanwhile.
-        return await asyncio.shield(asyncio.to_thread(submit, state.storage, state.queue, sent, key))
+        return await asyncio.shield(asyncio.to_thread(submit, state.storage, state.queue, sent, claim))
     except KeyReused as error:
         raise errors.KeyReused from error
+    except Overtaken as error:
+        raise errors.RequestInProgress from error

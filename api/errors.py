@@ -1,5 +1,6 @@
 """Every way a request can fail: one class per cause."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -217,7 +218,8 @@ class DeliveryUnderWay(ApiError):
 
 
 class QueueUnavailable(ApiError):
-    """The job queue (Redis) cannot be reached; nothing was kept of this request, so send it again in a moment."""
+    """The job queue (Redis) cannot be reached; send the request again in a moment. Nothing was kept of it, or its Idempotency-Key
+    gives you its job."""
 
     status, code = 503, "queue_unavailable"
     headers = {"Retry-After": "5"}  # noqa: RUF012 - a constant of the class, as in its base
@@ -281,4 +283,11 @@ API_ERRORS: tuple[type[ApiError], ...] = (
 
 def wrong_field(name: str, message: str) -> InvalidField:
     """The error of one field of a form."""
-    return InvalidField(f"{name}: {message}", [{"field": name, "message": message}])
+    return wrong_fields([(name, message)])
+
+
+def wrong_fields(found: Iterable[tuple[str, str]]) -> InvalidField:
+    """The error of fields of a form, or of parameters: each by name, with what is wrong."""
+    faults = [{"field": name, "message": message.removeprefix("Value error, ")} for name, message in found]
+    told = (f"{fault['field']}: {fault['message']}" for fault in faults)
+    return InvalidField(" ".join(text if text[-1] in ".?" else f"{text};" for text in told).rstrip(";"), faults)

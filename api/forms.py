@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from api.errors import InvalidField, wrong_field
+from api.errors import InvalidField, wrong_field, wrong_fields
 from api.kinds import Taken
 from api.models import HandlingRequest, TranscribeRequest, UrlRequest
 from steno.config import Settings
@@ -66,16 +66,14 @@ def asked_for(settings: Settings, given: Mapping[str, Any]) -> tuple[Options, Ha
 
 def invalid(error: ValidationError) -> InvalidField:
     """The fields at fault."""
-    faults = [{"field": str(e["loc"][0]), "message": e["msg"]} for e in error.errors()]
-    return InvalidField("; ".join(f"{f['field']}: {f['message']}" for f in faults), faults)
+    return wrong_fields((str(fault["loc"][0]), fault["msg"]) for fault in error.errors())
 
 
 def _asked_natively(settings: Settings, fields: Fields) -> tuple[Options, Handling]:
     """A field that there is not is refused: a recording that `keep_audio` spelt wrongly should not keep would be kept."""
     unknown = [name[:_LONGEST_NAME] for name in fields if name not in _FIELDS]
     if unknown:
-        faults = [{"field": name, "message": f"There is no such field{meant(name, _FIELDS)}"} for name in unknown]
-        raise InvalidField(" ".join(f"{fault['field']}: {fault['message']}" for fault in faults), faults)
+        raise wrong_fields((name, f"There is no such field{meant(name, _FIELDS)}") for name in unknown)
     return asked_for(settings, last_values(fields))
 
 

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from api import errors
 from api.accept import taken_in
 from api.hold import WAIT, hold, patience
-from api.idempotency import alone_with, key_of
+from api.idempotency import claimed, key_of
 from api.models import (
     JobStatus,
     TranscribeResponse,
@@ -23,8 +23,8 @@ from api.models import (
     option_schemas,
 )
 from api.problems import problems
+from api.room import refuse_early
 from api.state import AppState, state_of
-from api.storage import refuse_early
 from api.views import job_view
 from steno.storage import StorageRefused
 
@@ -86,8 +86,8 @@ async def upload_and_transcribe(request: Request) -> Response:
     await asyncio.to_thread(refuse_early, request, state.settings, state.storage)
     await state.redis.ping()
     key = key_of(request)
-    async with alone_with(key, state.redis):
-        accepted = await taken_in(request, state, key=key)
+    async with claimed(key, state.redis) as claim:
+        accepted = await taken_in(request, state, claim=claim)
     if accepted is None:
         return Response(status_code=400)  # nobody is there to read it
     headers = {"Idempotency-Replayed": "true"} if accepted.replayed else None

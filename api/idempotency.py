@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from api.alone import Busy, alone
 from api.errors import BadIdempotencyKey, RequestInProgress
-from steno.jobs.submit import keyed_job_id
+from steno.jobs.submit import Claim, keyed_job_id
 
 _MARK: Final = "steno:keyed:"
 _MARK_SECONDS: Final = 15
@@ -34,14 +34,14 @@ def key_of(request: Request) -> str | None:
 
 
 @contextlib.asynccontextmanager
-async def alone_with(key: str | None, redis: Redis) -> AsyncIterator[None]:
+async def claimed(key: str | None, redis: Redis) -> AsyncIterator[Claim | None]:
     """Keep other requests with this key out. Raises RequestInProgress, RedisError."""
     if key is None:
-        yield
+        yield None
         return
     async with contextlib.AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(alone(redis, _MARK + keyed_job_id(key), _MARK_SECONDS))
+            hold = await stack.enter_async_context(alone(redis, _MARK + keyed_job_id(key), _MARK_SECONDS))
         except Busy as error:
             raise RequestInProgress from error
-        yield
+        yield Claim(key, lambda: hold.is_ours)

@@ -91,7 +91,7 @@ def _labels(value: Any) -> Any:
 def _json_object(value: Any) -> Any:
     try:
         return json.loads(value) if isinstance(value, str) else value
-    except ValueError:
+    except (ValueError, RecursionError):  # deeply nested
         raise ValueError("give a JSON object of texts") from None
 
 

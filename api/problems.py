@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from api.errors import ApiError, ChecksumMismatch, InvalidField, OutOfSpace, QueueUnavailable, StorageUnavailable
+from api.errors import ApiError, ChecksumMismatch, OutOfSpace, QueueUnavailable, StorageUnavailable, wrong_fields
 from api.models import Problem
 from steno.storage import StorageFull, StorageUnusable
 
@@ -88,8 +88,7 @@ def _storage_is_unusable(request: Request, error: StorageUnusable) -> ApiError:
 
 
 def _field_is_wrong(request: Request, error: RequestValidationError) -> ApiError:
-    fields = [{"field": str(e["loc"][-1]), "message": _message(e)} for e in error.errors()]
-    return InvalidField("; ".join(f"{field['field']}: {field['message']}" for field in fields), fields)
+    return wrong_fields((str(fault["loc"][-1]), _message(fault)) for fault in error.errors())
 
 
 def _message(error: Mapping[str, Any]) -> str:
@@ -97,7 +96,7 @@ def _message(error: Mapping[str, Any]) -> str:
         return "give the next_cursor of the page before, as it was"
     if error["type"] == "extra_forbidden":
         return "there is no such parameter; GET /docs lists those that there are"
-    return str(error["msg"]).removeprefix("Value error, ")
+    return str(error["msg"])
 
 
 _MEANINGS: Final[Mapping[type[Exception], _Meaning]] = {

@@ -6,13 +6,13 @@ One write, no spool, no copy: while a thread writes one batch of chunks, the eve
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from fastapi import Request
 
-from api.errors import EmptyFile, FileTooLarge, OutOfSpace, UploadTooSlow, wrong_field
+from api.errors import EmptyFile, UploadTooSlow, wrong_field
 from api.forms import NATIVE, Form
 from api.kinds import (
     SAMPLES_EXTENSION,
@@ -24,6 +24,7 @@ from api.kinds import (
     sniff,
 )
 from api.multipart import Event, PartBegin, PartData, PartEnd, multipart_events
+from api.room import FORM_BYTES, Floor, Sink, too_large
 from steno.config import Settings
 from steno.jobs.submit import Submission
 from steno.storage import Storage, Upload
@@ -31,38 +32,9 @@ from steno.storage import Storage, Upload
 _BATCH_BYTES: Final = 1 << 19
 _BATCH_CHUNKS: Final = 1024
 """A client may send byte by byte, and each chunk costs memory of its own beside its bytes."""
-_FORM_BYTES: Final = 1 << 20
-"""Room that fields and boundaries may take in a request beside its file."""
 LONGEST_NAME: Final = 255
 """Characters of a file's name that are kept, for display."""
 FILE_OR_URL: Final = "Send either a file or a url, not both"
-
-
-def refuse_early(request: Request, settings: Settings, storage: Storage) -> None:
-    """Refuse what the headers alone rule out, before a byte of the body is read. Raises FileTooLarge, OutOfSpace."""
-    refuse_announced(request.headers, settings, storage, _FORM_BYTES)
-
-
-def refuse_announced(headers: Mapping[str, str], settings: Settings, storage: Storage, beside: int = 0) -> None:
-    """The same of any message with a recording, and so many bytes `beside` it."""
-    length = headers.get("content-length", "")
-    announced = int(length[:25]) if length.isascii() and length.isdigit() else 0
-    if announced > settings.max_file_size + beside:
-        raise _too_large(settings.max_file_size)
-    require_room(settings, storage, announced)
-
-
-def require_room(settings: Settings, storage: Storage, size: int) -> None:
-    """Raises OutOfSpace where so many bytes would not leave the floor of free space."""
-    free = storage.free_bytes()
-    if free is not None and free < max(size, _FORM_BYTES) + settings.min_free_bytes:
-        raise OutOfSpace
-
-
-class Sink(Protocol):
-    """Where a writer's batches go: an Upload, or what stands before one."""
-
-    def write(self, buffers: Sequence[memoryview]) -> None: ...
 
 
 class Writer:
@@ -86,7 +58,7 @@ class Writer:
         """Take a chunk. Raises FileTooLarge at the first byte over the limit, NotAudio."""
         self.size += len(data)
         if self.size > self._largest:
-            raise _too_large(self._largest)
+            raise too_large(self._largest)
         if not self._sniffed:
             self._head += data[: SNIFFED_BYTES - len(self._head)]
             if len(self._head) >= SNIFFED_BYTES:
@@ -195,7 +167,7 @@ class Intake:
             async with asyncio.timeout(None) as timer:
                 patience = Patience(timer, self.settings.upload_idle_limit, self.settings.upload_time_limit)
                 patience.renew()
-                async for events in multipart_events(request, self.settings.max_file_size + _FORM_BYTES):
+                async for events in multipart_events(request, self.settings.max_file_size + FORM_BYTES):
                     patience.renew()
                     for event in events:
                         await self._follow(event)
@@ -295,13 +267,11 @@ class Intake:
             self.upload = await creating  # the thread does not stop: `discard` must know what it made
             raise
         before = SAMPLES_HEAD if self.form.taken == "as_samples" else b""
-        self._writer = Writer(self.upload, self.settings.max_file_size, before=before)
+        self._writer = Writer(
+            Floor(self.upload, self.settings, self.storage), self.settings.max_file_size, before=before
+        )
         return self._writer
 
 
 Fetch = Callable[[Intake], Awaitable[None]]
 """Brings the recording that a form names instead of holding it. Raises ApiErrors, StorageFull, and ClientDisconnect."""
-
-
-def _too_large(largest: int) -> FileTooLarge:
-    return FileTooLarge(f"File too large; this server accepts at most {largest} bytes.")

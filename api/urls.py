@@ -22,8 +22,9 @@ from api.hold import unless, while_connected
 from api.kinds import SNIFFED_BYTES, extension_of, likely_extensions
 from api.models import UrlRequest
 from api.news import hub_of
+from api.room import refuse_announced
 from api.state import State
-from api.storage import FILE_OR_URL, Intake, Patience, refuse_announced
+from api.storage import FILE_OR_URL, Intake, Patience
 from steno.config import Settings
 
 _LONGEST_HEADER: Final = 2048
@@ -142,8 +143,16 @@ def _name(source: Source, response: httpx.Response, head: bytes, settings: Setti
 
 def _names(source: Source, response: httpx.Response) -> Iterator[str]:
     """Its names, the best one first: as the host calls it, by the URL given, by the one redirected to. There is one at least."""
-    header = Message()
-    header["content-disposition"] = response.headers.get("content-disposition", "")[:_LONGEST_HEADER]
-    for path in (header.get_filename(""), httpx.URL(source.url).path, response.url.path, "recording"):
+    for path in (_attached_name(response), httpx.URL(source.url).path, response.url.path, "recording"):
         if name := re.split(r"[/\\]", path)[-1].strip():
             yield name
+
+
+def _attached_name(response: httpx.Response) -> str:
+    """The name in the Content-Disposition; empty where there is none, or none that can be read: its host may write anything."""
+    header = Message()
+    header["content-disposition"] = response.headers.get("content-disposition", "")[:_LONGEST_HEADER]
+    try:
+        return header.get_filename("").encode("utf-8", "replace").decode()
+    except (ValueError, LookupError):
+        return ""

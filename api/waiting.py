@@ -12,8 +12,8 @@ from starlette.types import Receive
 from api.errors import NoWorker, QueueFull, ServerStops, StillAtWork
 from api.hold import while_connected
 from api.news import hub_of
+from api.room import refuse_early
 from api.state import State
-from api.storage import refuse_early
 from api.views import JobView, job_view
 from steno.engines import ENGINES
 from steno.jobs import steer

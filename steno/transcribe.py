@@ -131,7 +131,7 @@ def transcribe_one(
             return status, text
     except (Away, KeyboardInterrupt) as error:
         raise ClientError(
-            f"{error or 'Interrupted.'} The job goes on without you; fetch it when it is done: "
+            f"{str(error) or 'Interrupted.'} The job goes on without you; fetch it when it is done: "
             f"curl {client.server}/jobs/{job_id}/transcript.{wanted.format}"
         ) from error
     if status["status"] == "canceled":

@@ -12,10 +12,25 @@ from pathlib import Path
 import httpx
 import pytest
 
+from steno.config import Settings
 from steno.redis_server import free_port
+from steno.serve import Stack
 from tests.processes import alive, children, eventually
 
 Serve = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("::", "http://[::1]:8000"),
+        ("fd00::7", "http://[fd00::7]:8000"),
+    ],
+)
+def test_it_is_asked_where_it_listens(settings: Settings, tmp_path: Path, host: str, url: str) -> None:
+    assert Stack(settings, tmp_path, host, 8000).url == url
 
 
 @pytest.fixture

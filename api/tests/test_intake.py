@@ -104,6 +104,7 @@ def test_an_empty_file_is_refused(server: Server, parts: tuple[bytes, ...]) -> N
         ((field("engine", b"\xff\xfe"), recording()), "engine"),
         ((field("engine", " whisperx"), recording()), "engine"),
         ((ENGINE, field("note", "x" * 70_000), recording()), "longer than"),
+        ((ENGINE, field("metadata", "[" * 60_000), recording()), "metadata: Give a JSON object of texts"),
     ],
 )
 def test_a_form_with_wrong_fields_is_refused(server: Server, parts: tuple[bytes, ...], said: str) -> None:

@@ -11,6 +11,7 @@ from api.models import JobList
 from api.tests.desk import Desk
 from steno.jobs import reuse
 from steno.jobs.course import SPEEDS
+from steno.jobs.listing import INDEX, newest_first
 from steno.jobs.record import CANCELED, ERROR, REQUEST, JobRequest
 from steno.jobs.sweep import Sweep
 from steno.webhooks.due import DUE, HELD
@@ -49,6 +50,21 @@ def test_pages_hold_every_job_once_though_jobs_come_and_go(client: TestClient, d
     while page["next_cursor"]:
         page = client.get("/jobs", params={"limit": 3, "cursor": page["next_cursor"]}).json()
         seen += [job["job_id"] for job in page["jobs"]]
+    assert seen == names[::-1]
+
+
+@pytest.mark.parametrize("same", [1, 150, 400], ids=lambda same: f"{same} in a millisecond")
+def test_a_list_longer_than_a_chunk_has_each_job_once_though_jobs_come_and_go_while_it_is_read(
+    desk: Desk, same: int
+) -> None:
+    names = [f"job{number:03}" for number in range(400)]
+    desk.redis.zadd(INDEX, {name: 1000 + number // same for number, name in enumerate(names)})
+    seen: list[str] = []
+    for turn, chunk in enumerate(newest_first(desk.redis)):
+        seen += [job_id for job_id, _ in chunk]
+        desk.redis.zadd(INDEX, {f"newcomer{turn}": 9999 + turn})
+        if same == 1:
+            desk.redis.zrem(INDEX, seen[turn])
     assert seen == names[::-1]
 
 
@@ -159,6 +175,19 @@ def test_all_failed_jobs_are_retried_or_those_of_one_error(client: TestClient, d
     assert client.post("/jobs/retry", params={"error_code": "time_limit"}).json() == {"retried": [], "skipped": []}
     assert client.post("/jobs/retry", params={"error_code": "audio_empty"}).json()["retried"] == [failed]
     assert listed(client, status="failed") == []
+
+
+def test_a_job_whose_request_cannot_be_read_keeps_no_other_from_being_retried(client: TestClient, desk: Desk) -> None:
+    older, torn = desk.queued("older"), desk.queued("torn")
+    for job_id in (older, torn):
+        desk.fails(job_id, "audio_empty", "The recording holds no sound.")
+    (desk.storage.root / torn / REQUEST).write_text("{")
+    assert client.post("/jobs/retry").json() == {"retried": [older], "skipped": [torn]}
+    for step in ("retry", "cancel"):
+        answer = client.post(f"/jobs/{torn}/{step}")
+        assert (answer.status_code, answer.json()["code"]) == (409, "move_refused")
+        assert "upload the recording again" in answer.json()["detail"]
+    assert client.delete(f"/jobs/{torn}").status_code == 204
 
 
 def test_a_filter_spelt_wrongly_retries_nothing(client: TestClient, desk: Desk) -> None:

@@ -1,6 +1,7 @@
 """The last step of an upload: storage first, then Redis; when either fails, nothing is left in both."""
 
 import resource
+from collections.abc import Callable
 
 import pytest
 from redis import Redis
@@ -14,9 +15,9 @@ from steno.jobs.options import Options
 from steno.jobs.queue import UNFINISHED, JobQueue
 from steno.jobs.record import REQUEST, JobRequest
 from steno.jobs.state import queue_name
-from steno.jobs.submit import Submission, submit
+from steno.jobs.submit import Claim, Overtaken, Submission, keyed_job_id, submit
 from steno.redis_server import free_port
-from steno.storage import LocalStorage, StorageFull
+from steno.storage import LocalStorage, StorageFull, Upload
 
 
 def assert_nothing_left(desk: Desk) -> None:
@@ -87,3 +88,66 @@ def test_a_job_submitted_twice_is_queued_once(desk: Desk) -> None:
     request = JobRequest.from_dict(desk.storage.get(job_id, REQUEST) or {})
     assert not desk.queue.enqueue(request)
     assert desk.queue.queue("whisperx").get_job_ids() == [job_id]
+
+
+OURS = Claim("k1", lambda: True)
+KEYED = keyed_job_id("k1")
+
+
+def sent(desk: Desk, name: str, content: bytes = b"RIFF") -> Submission:
+    upload = desk.storage.create(name, "audio.wav")
+    upload.write([memoryview(content)])
+    return Submission(upload, name, "audio.wav", "talk.wav", Options("whisperx", "small"))
+
+
+def test_a_request_with_a_key_that_redis_did_not_hear_of_is_kept_for_whoever_repeats_it(
+    desk: Desk, make_settings: MakeSettings
+) -> None:
+    dead = JobQueue(make_settings(redis_url=f"redis://127.0.0.1:{free_port()}"))
+    with pytest.raises(RedisError):
+        submit(desk.storage, dead, sent(desk, "first"), OURS)
+    again = submit(desk.storage, desk.queue, sent(desk, "second"), OURS)
+    assert (again.request.job_id, again.replayed) == (KEYED, True)
+    assert [path.name for path in desk.storage.root.iterdir()] == [KEYED]
+
+
+def before(upload: Upload, step: str, what: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have something happen just before a step of an upload, as if its process had been frozen there."""
+    act = getattr(upload, step)
+
+    def late(*told: object) -> object:
+        monkeypatch.setattr(upload, step, act)
+        what()
+        return act(*told)
+
+    monkeypatch.setattr(upload, step, late)
+
+
+@pytest.mark.parametrize("knows", [True, False], ids=["knows that its lock is lost", "does not know"])
+@pytest.mark.parametrize("step", ["move_to", "commit", "discard"])
+def test_a_request_that_was_frozen_undoes_nothing_of_the_one_that_overtook_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, step: str, knows: bool
+) -> None:
+    frozen, overtaken = sent(desk, "frozen"), False
+
+    def overtake() -> None:
+        nonlocal overtaken
+        overtaken = True
+        desk.storage.delete(KEYED)  # what `submit` does, where it finds no request
+        submit(desk.storage, desk.queue, sent(desk, "second"), OURS)
+
+    before(frozen.upload, step, overtake, monkeypatch)
+    if step == "discard":  # it fails by itself
+        monkeypatch.setattr(frozen.upload, "commit", lambda: (_ for _ in ()).throw(StorageFull))
+    with pytest.raises((Overtaken, StorageFull, FileNotFoundError)):
+        submit(desk.storage, desk.queue, frozen, Claim("k1", lambda: not (knows and overtaken)))
+    assert sorted(desk.storage.names(KEYED)) == ["audio.wav", REQUEST]
+    assert [path.name for path in desk.storage.root.iterdir()] == [KEYED]
+    assert desk.queue.queue("whisperx").get_job_ids() == [KEYED]
+    assert desk.queue.unfinished() == {KEYED}
+
+
+def test_a_request_whose_lock_was_lost_while_the_disk_was_slow_writes_nothing_more(desk: Desk) -> None:
+    with pytest.raises(Overtaken):
+        submit(desk.storage, desk.queue, sent(desk, "late"), Claim("k1", iter([True, False]).__next__))
+    assert_nothing_left(desk)

@@ -21,8 +21,9 @@ from api.forms import asked_for
 from api.kinds import SNIFFED_BYTES, extension_by_name, sniff
 from api.models import UrlRequest
 from api.problems import log_unusable
+from api.room import require_room
 from api.state import State
-from api.storage import LONGEST_NAME, require_room
+from api.storage import LONGEST_NAME
 from api.tus import headers
 from api.tus.piece import Piece, require, uploading
 from api.tus.record import Found, UploadRecord, find, opened

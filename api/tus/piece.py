@@ -15,8 +15,9 @@ from api.alone import Busy, Hold, alone
 from api.kinds import SNIFFED_BYTES, sniff
 from api.multipart import ClientDisconnect
 from api.news import hub_of
+from api.room import Floor, require_room
 from api.state import State
-from api.storage import Patience, Writer, require_room
+from api.storage import Patience, Writer
 from api.tus.headers import Checksum, natural
 from steno.storage import Upload
 
@@ -115,7 +116,7 @@ class Piece:
             sniff(self.upload.head(SNIFFED_BYTES))
 
     async def _take(self, request: Request, fence: Fence, head: bytes | None) -> None:
-        writer = Writer(fence, self.room, head)
+        writer = Writer(Floor(fence, self.state.settings, self.state.storage), self.room, head)
         try:
             await self._follow(request, writer)
             await writer.drain()

@@ -32,7 +32,6 @@ def newest_first(redis: "Redis", cursor: str | None = None) -> Iterator[list[tup
         found = redis.zrevrangebyscore(INDEX, highest, "-inf", start=offset, num=_CHUNK, withscores=True)
         rows = cast("list[tuple[bytes, float]]", found)
         chunk = [(member.decode(), int(score)) for member, score in rows]
-        offset += len(chunk)
         if not chunk:
             return
         yield [
@@ -40,3 +39,6 @@ def newest_first(redis: "Redis", cursor: str | None = None) -> Iterator[list[tup
             for job_id, score in chunk
             if after is None or (score, job_id) < after  # those accepted in the same millisecond stand in order of ids
         ]
+        last_id, last = chunk[-1]
+        offset = offset + len(chunk) if str(last) == highest else 0
+        highest, after = str(last), (last, last_id)

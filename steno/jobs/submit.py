@@ -2,6 +2,7 @@
 
 import contextlib
 import uuid
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
@@ -19,6 +20,23 @@ _KEYS: Final = uuid.UUID("5f0b5d1e-6f0c-4d4f-9f0e-2b8a52b7f6a1")
 
 class KeyReused(Exception):
     """The Idempotency-Key came with another recording or other fields before."""
+
+
+class Overtaken(Exception):
+    """Another request with the same Idempotency-Key is at work, since this one was frozen or without Redis for too long."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An Idempotency-Key, and whether no other request with it can be at work at this moment."""
+
+    key: str
+    is_ours: Callable[[], bool]
+
+    def check(self) -> None:
+        """Raises Overtaken."""
+        if not self.is_ours():
+            raise Overtaken
 
 
 @dataclass(frozen=True)
@@ -50,36 +68,29 @@ def keyed_job_id(key: str) -> str:
     return str(uuid.uuid5(_KEYS, key))
 
 
-def submit(storage: Storage, queue: JobQueue, sent: Submission, key: str | None = None) -> Accepted:
+def submit(storage: Storage, queue: JobQueue, sent: Submission, claim: Claim | None = None) -> Accepted:
     """Make an upload a job: sync and rename the recording, write the request, enqueue; in that order.
 
-    When this returns, the job survives the death of any process and of Redis. When it raises (KeyReused, StorageFull,
-    RedisError, OSError), nothing of the upload is left; of a resumable one all of it is, and perhaps its request, which the
-    sweep will queue. With a `key` (an Idempotency-Key, of which the caller sees to it
-    that no other request works on it), a request that was accepted before is answered with its job.
+    When this returns, the job survives the death of any process and of Redis. When it raises (KeyReused, Overtaken, StorageFull,
+    RedisError, OSError), nothing of the upload is left; but of a resumable one all of it is. With an Idempotency-Key, a request
+    that was accepted before is answered with its job. Once there is a request, somebody who repeats this may have been answered
+    with its job: so with a key, or of a resumable upload, it is kept, and the sweep will queue it.
     """
     try:
-        digest = sent.upload.digest() if key is not None or sent.handling.reuse else ""
-        fingerprint = None if key is None else _fingerprint(sent, digest)
-        if key is not None:
-            sent = _claimed(storage, sent, keyed_job_id(key))
-            if (earlier := storage.get(sent.job_id, REQUEST)) is not None:
+        digest = sent.upload.digest() if claim is not None or sent.handling.reuse else ""
+        fingerprint = None if claim is None else _fingerprint(sent, digest)
+        if claim is not None:
+            if (earlier := storage.get(keyed_job_id(claim.key), REQUEST)) is not None:
                 return _replayed(JobRequest.from_dict(earlier), sent, fingerprint)
+            sent = _moved(storage, sent, claim)
         twin = reuse.find(queue.redis, storage, digest, sent.options) if sent.handling.reuse else None
-        return Accepted(_submitted(storage, queue, sent, fingerprint, twin))
+        request = _stored(storage, sent, fingerprint, twin, claim)
     except BaseException:
         if not sent.resumable:
             sent.upload.discard()
         raise
-
-
-def _claimed(storage: Storage, sent: Submission, job_id: str) -> Submission:
-    """The submission under its key's id; its upload has moved there, but where a job is there already."""
-    if not storage.has(job_id, REQUEST):
-        storage.delete(job_id)  # what a request that died left behind
-        with contextlib.suppress(JobExists):
-            sent.upload.move_to(job_id)
-    return replace(sent, job_id=job_id)
+    _queued(storage, queue, sent, request)
+    return Accepted(request)
 
 
 def _replayed(earlier: JobRequest, sent: Submission, fingerprint: str | None) -> Accepted:
@@ -89,10 +100,22 @@ def _replayed(earlier: JobRequest, sent: Submission, fingerprint: str | None) ->
     return Accepted(earlier, replayed=True)
 
 
-def _submitted(
-    storage: Storage, queue: JobQueue, sent: Submission, fingerprint: str | None, twin: str | None
+def _moved(storage: Storage, sent: Submission, claim: Claim) -> Submission:
+    """The submission under its key's id."""
+    job_id = keyed_job_id(claim.key)
+    claim.check()
+    storage.delete(job_id)  # what a request that died left behind
+    try:
+        sent.upload.move_to(job_id)
+    except JobExists as error:
+        raise Overtaken from error
+    return replace(sent, job_id=job_id)
+
+
+def _stored(
+    storage: Storage, sent: Submission, fingerprint: str | None, twin: str | None, claim: Claim | None
 ) -> JobRequest:
-    """`twin` is the job whose transcript answers this one, if there is one."""
+    """The request, in storage with all that belongs to it. `twin` is the job whose transcript answers it, if there is one."""
     job_id, handling = sent.job_id, sent.handling
     request = JobRequest(
         job_id=job_id,
@@ -105,23 +128,29 @@ def _submitted(
         fingerprint=fingerprint,
         **asdict(handling),
     )
+    sent.upload.commit()
+    if claim is not None:
+        claim.check()  # or the folder may be another's by now
+    if (retention := handling.retention()) is not None:
+        storage.put(job_id, RETENTION, retention)
+    if handling.callback_url is not None:
+        plan(storage, job_id, handling.callback_url)
+    storage.put(job_id, REQUEST, request.to_dict())
+    return request
+
+
+def _queued(storage: Storage, queue: JobQueue, sent: Submission, request: JobRequest) -> None:
+    twin = request.reused_from
     try:
-        sent.upload.commit()
-        if (retention := handling.retention()) is not None:
-            storage.put(job_id, RETENTION, retention)
-        if handling.callback_url is not None:
-            plan(storage, job_id, handling.callback_url)
-        storage.put(job_id, REQUEST, request.to_dict())
         if twin is None or not _answered(storage, queue, request, twin):
             queue.enqueue(request)
     except BaseException:
-        if not sent.resumable:
+        if not sent.resumable and request.fingerprint is None:
             # Storage first: a worker that was handed the job all the same finds nothing and lets it go.
             sent.upload.discard()
             with contextlib.suppress(RedisError):
-                queue.erase(job_id)
+                queue.erase(request.job_id)
         raise
-    return request
 
 
 def _answered(storage: Storage, queue: JobQueue, request: JobRequest, twin: str) -> bool:

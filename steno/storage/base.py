@@ -60,7 +60,7 @@ class Upload(Protocol):
         """Let go of it unfinished: what was written stays, and `Storage.resume` goes on from there. Raises nothing."""
 
     def discard(self) -> None:
-        """Remove every trace of the job. Raises nothing."""
+        """Remove every trace of the job, unless another has come to be under its id. Raises nothing."""
 
 
 class Storage(Protocol):

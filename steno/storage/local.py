@@ -50,6 +50,7 @@ class LocalUpload:
             self._resume()
         else:
             self._begin()
+        self._inode = os.stat(self._folder).st_ino
 
     def _place(self, folder: str) -> None:
         self._folder = folder
@@ -142,10 +143,19 @@ class LocalUpload:
     def discard(self) -> None:
         with self._lock:
             self._close()
+            if not self._is_in_place():
+                return
             for record in _INTENTIONS:
                 with contextlib.suppress(OSError):
                     os.unlink(join(self._folder, record))
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _is_in_place(self) -> bool:
+        """Whether the folder of the job is the one that was made here: of an Idempotency-Key, another request's may have come."""
+        try:
+            return os.stat(self._folder).st_ino == self._inode
+        except OSError:
+            return False
 
     def _close(self) -> None:
         handle, self._handle = self._handle, -1

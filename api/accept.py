@@ -7,14 +7,17 @@ from fastapi import Request
 
 from api import errors
 from api.forms import NATIVE, Form
+from api.idempotency import Claiming
 from api.multipart import ClientDisconnect
 from api.state import State
 from api.storage import Intake
 from api.urls import fetch_named
-from steno.jobs.submit import Accepted, Claim, KeyReused, Overtaken, submit
+from steno.jobs.submit import Accepted, KeyReused, Overtaken, submit
 
 
-async def taken_in(request: Request, state: State, form: Form = NATIVE, claim: Claim | None = None) -> Accepted | None:
+async def taken_in(
+    request: Request, state: State, form: Form = NATIVE, claiming: Claiming | None = None
+) -> Accepted | None:
     """The upload as a job; None if the client hung up. From `submit` on there is a whole job or nothing.
 
     Raises the ApiErrors of a bad form, RedisError, StorageFull.
@@ -24,6 +27,7 @@ async def taken_in(request: Request, state: State, form: Form = NATIVE, claim: C
         sent = await intake.receive(
             request, functools.partial(fetch_named, request, state) if form.takes_urls else None
         )
+        claim = await claiming() if claiming is not None else None
     except ClientDisconnect:
         await intake.discard()
         return None

@@ -7,7 +7,8 @@ need not wait until the server has noticed.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from redis.asyncio import Redis
@@ -34,6 +35,8 @@ class Hold:
         """Let go by its holder."""
         self.on_news: Callable[[], None] = lambda: None
         """Called whenever there was a look at the lock."""
+        self.regain: Callable[[], Awaitable[None]]
+        """Have it again, though it was lost: what was looked at before counts no more. Raises Busy, RedisError."""
         self._until = 0.0
 
     @property
@@ -58,6 +61,7 @@ async def alone(redis: Redis, name: str, seconds: float, patience: float = 0.0) 
     lock = redis.lock(name, timeout=seconds)
     hold = Hold(seconds)
     await _acquire(redis, lock, hold, patience)
+    hold.regain = partial(_regain, redis, lock, hold)
     keeping = asyncio.create_task(_keep(redis, lock, hold))
     try:
         yield hold
@@ -84,6 +88,12 @@ async def _acquire(redis: Redis, lock: Lock, hold: Hold, patience: float) -> Non
             raise Busy
         await redis.set(_wish(lock), 1, px=int(hold.seconds * 1000))
         await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _regain(redis: Redis, lock: Lock, hold: Hold) -> None:
+    if not hold.is_ours:
+        await _release(lock)  # where Redis has it as ours yet
+        await _acquire(redis, lock, hold, 0.0)
 
 
 async def _release(lock: Lock) -> None:

@@ -86,8 +86,8 @@ async def upload_and_transcribe(request: Request) -> Response:
     await asyncio.to_thread(refuse_early, request, state.settings, state.storage)
     await state.redis.ping()
     key = key_of(request)
-    async with claimed(key, state.redis) as claim:
-        accepted = await taken_in(request, state, claim=claim)
+    async with claimed(key, state.redis) as claiming:
+        accepted = await taken_in(request, state, claiming=claiming)
     if accepted is None:
         return Response(status_code=400)  # nobody is there to read it
     headers = {"Idempotency-Replayed": "true"} if accepted.replayed else None

@@ -5,7 +5,7 @@ job is kept. While a request with a key is under way, a lock keeps others with t
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Final
 
 from fastapi import Request
@@ -18,6 +18,9 @@ from steno.jobs.submit import Claim, keyed_job_id
 _MARK: Final = "steno:keyed:"
 _MARK_SECONDS: Final = 15
 _LONGEST_KEY: Final = 255
+
+Claiming = Callable[[], Awaitable[Claim]]
+"""The claim to a key once the upload is whole: had again where Redis lost it meanwhile. Raises RequestInProgress, RedisError."""
 
 
 def key_of(request: Request) -> str | None:
@@ -34,14 +37,26 @@ def key_of(request: Request) -> str | None:
 
 
 @contextlib.asynccontextmanager
-async def claimed(key: str | None, redis: Redis) -> AsyncIterator[Claim | None]:
+async def claimed(key: str | None, redis: Redis) -> AsyncIterator[Claiming | None]:
     """Keep other requests with this key out. Raises RequestInProgress, RedisError."""
     if key is None:
         yield None
         return
+
+    async def claiming() -> Claim:
+        with _as_in_progress():
+            await hold.regain()
+        return Claim(key, lambda: hold.is_ours)
+
     async with contextlib.AsyncExitStack() as stack:
-        try:
+        with _as_in_progress():
             hold = await stack.enter_async_context(alone(redis, _MARK + keyed_job_id(key), _MARK_SECONDS))
-        except Busy as error:
-            raise RequestInProgress from error
-        yield Claim(key, lambda: hold.is_ours)
+        yield claiming
+
+
+@contextlib.contextmanager
+def _as_in_progress() -> Iterator[None]:
+    try:
+        yield
+    except Busy as error:
+        raise RequestInProgress from error

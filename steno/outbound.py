@@ -88,12 +88,12 @@ def is_own(address: str) -> bool:
 
     The kernel is asked which address it would call from; nothing is sent.
     """
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect((address, _ANY_PORT))
-        except OSError:  # no way leads there
-            return False
-        return ipaddress.ip_address(probe.getsockname()[0]) == ipaddress.ip_address(address)
+            return ipaddress.ip_address(probe.getsockname()[0]) == ipaddress.ip_address(address)
+    except OSError:  # no way leads there
+        return False
 
 
 def _carried(address: Address) -> ipaddress.IPv4Address | None:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from steno.config import Settings
-from steno.jobs.errors import EngineOutOfMemory, ModelUnavailable, kind_of
+from steno.jobs.errors import EngineFailed, ModelUnavailable, kind_of
 
 _CT2_FILES: Final = ("model.bin", "config.json", "tokenizer.json")
 """Without tokenizer.json faster-whisper asks a hub for it, for half a minute; so say at once that the folder lacks it."""
@@ -25,13 +25,14 @@ _ANSWER_SECONDS: Final = 0.7
 
 @contextlib.contextmanager
 def loading(model: str) -> Iterator[None]:
-    """What a library raises while it loads the model, as the JobError that it is. Raises ModelUnavailable, EngineOutOfMemory."""
+    """What a library raises while it loads the model, as the JobError that it is: ModelUnavailable, or what may pass on a GPU."""
     try:
         yield
     except (RuntimeError, ValueError, OSError) as error:
-        if kind_of(error) is EngineOutOfMemory:
-            raise EngineOutOfMemory from error
-        raise ModelUnavailable(f"Model '{model}' could not be loaded: {error}.") from error
+        kind = kind_of(error) if isinstance(error, RuntimeError) else EngineFailed
+        raise (ModelUnavailable if kind is EngineFailed else kind)(
+            f"Model '{model}' could not be loaded: {error}."
+        ) from error
 
 
 def ctranslate2_folder(engine: str, model: str, settings: Settings, *, fetch: bool) -> Path:

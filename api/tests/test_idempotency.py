@@ -1,8 +1,11 @@
 """Idempotency-Key and `reuse`: a repeated request, and a recording that was heard before."""
 
+import contextlib
 import shutil
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -69,23 +72,54 @@ def test_a_key_that_is_none_is_refused(server_over: Server, key: str) -> None:
     assert server_over.left() == []
 
 
-def test_a_second_request_while_the_first_is_under_way_is_told_to_wait(server_over: Server) -> None:
-    halfway, go_on = threading.Event(), threading.Event()
+@contextlib.contextmanager
+def halfway(server: Server) -> Iterator["Future[httpx.Response]"]:
+    """A request of which half has come; it goes on afterwards."""
+    there, go_on = threading.Event(), threading.Event()
 
-    def body() -> Any:
+    def body() -> Iterator[bytes]:
         yield from (b"--b\r\n", b'Content-Disposition: form-data; name="engine"\r\n\r\nwhisperx\r\n--b\r\n')
         yield b'Content-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + WAV
-        halfway.set()
+        there.set()
         go_on.wait(20)
         yield b"\r\n--b--\r\n"
 
     headers = {"Idempotency-Key": "k1", "Content-Type": "multipart/form-data; boundary=b"}
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(httpx.post, f"{server_over.url}/transcribe", content=body(), headers=headers, timeout=30)
-        assert halfway.wait(20)
+        try:
+            first = pool.submit(httpx.post, f"{server.url}/transcribe", content=body(), headers=headers, timeout=30)
+            assert there.wait(20)
+            assert eventually(lambda: bool(server.left()))
+            yield first
+        finally:
+            go_on.set()
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["nobody else came", "another is at it"])
+def test_a_request_during_which_redis_lost_its_memory_takes_the_key_again_or_waits(
+    server_over: Server, redis: Redis, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    monkeypatch.setattr("api.idempotency._MARK_SECONDS", 1)
+    mark = f"steno:keyed:{keyed_job_id('k1')}"
+    with halfway(server_over) as first:
+        assert redis.exists(mark)
+        redis.flushdb()
+        if taken:
+            redis.set(mark, "another's")
+        time.sleep(0.5)  # until its holder has noticed
+    answer = first.result()
+    if taken:
+        assert (answer.status_code, answer.json()["code"]) == (409, "request_in_progress")
+        assert server_over.left() == []
+    else:
+        assert (answer.status_code, answer.json()["job_id"]) == (200, keyed_job_id("k1"))
+        assert not redis.exists(mark)
+
+
+def test_a_second_request_while_the_first_is_under_way_is_told_to_wait(server_over: Server) -> None:
+    with halfway(server_over) as first:
         second = post(server_over)
-        go_on.set()
-        job_id = first.result().json()["job_id"]
+    job_id = first.result().json()["job_id"]
     assert (second.status_code, second.json()["code"]) == (409, "request_in_progress")
     assert second.headers["retry-after"]
     assert post(server_over).json()["job_id"] == job_id

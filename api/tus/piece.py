@@ -111,6 +111,7 @@ class Piece:
 
     def _append(self, aside: Upload) -> None:
         require(self.hold)
+        require_room(self.state.settings, self.state.storage, aside.size)
         self.upload.append(aside)
         if not self.is_partial and self.upload.size >= SNIFFED_BYTES:
             sniff(self.upload.head(SNIFFED_BYTES))

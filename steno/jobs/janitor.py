@@ -73,7 +73,8 @@ class Janitor:
             self._look_at_rest(job_id)
             return
         ended = outcome(storage, job_id)
-        storage.tidy(job_id, ORPHAN_SECONDS)
+        if self._is_steady():
+            storage.tidy(job_id, ORPHAN_SECONDS)
         if not is_listed:
             self._list(job_id)
         if ended is None:
@@ -102,7 +103,7 @@ class Janitor:
 
     def _keep_or_forget(self, job_id: str, ended: Status) -> None:
         limits = self._limits(job_id, ended)
-        if self._is_due(job_id, *limits) and self._is_steady():
+        if self._is_due(job_id, *limits):
             # Nobody may be retrying it meanwhile. If somebody is, the next round looks again.
             with contextlib.suppress(steer.StillHeld), steer.alone(self._queue, job_id, patience=0.0):
                 self._remove_due(job_id, *limits)
@@ -132,10 +133,11 @@ class Janitor:
             drop_audio(self._storage, job_id)
 
     def _age(self, job_id: str) -> float:
-        """Seconds since the job ended; 0 while it is not over."""
+        """Seconds since the job ended; 0 while it is not over, or while no clock can be believed."""
         record = next((name for name in OUTCOMES if self._storage.has(job_id, name)), None)
         written = None if record is None else self._storage.written_at(job_id, record)
-        return 0.0 if written is None else time.time() - written
+        age = 0.0 if written is None else time.time() - written
+        return age if self._is_steady() else 0.0
 
     def _is_steady(self) -> bool:
         """Whether the clock has gone as time has since the last round: what one that jumped calls old may be new."""

@@ -128,15 +128,26 @@ def _stored(
         fingerprint=fingerprint,
         **asdict(handling),
     )
-    sent.upload.commit()
-    if claim is not None:
-        claim.check()  # or the folder may be another's by now
+    _commit(sent, claim)
     if (retention := handling.retention()) is not None:
         storage.put(job_id, RETENTION, retention)
     if handling.callback_url is not None:
         plan(storage, job_id, handling.callback_url)
     storage.put(job_id, REQUEST, request.to_dict())
     return request
+
+
+def _commit(sent: Submission, claim: Claim | None) -> None:
+    """Raises Overtaken where the folder may be another's before or after."""
+    if claim is None:
+        sent.upload.commit()
+        return
+    claim.check()
+    try:
+        sent.upload.commit()
+    except FileNotFoundError as error:
+        raise Overtaken from error
+    claim.check()
 
 
 def _queued(storage: Storage, queue: JobQueue, sent: Submission, request: JobRequest) -> None:

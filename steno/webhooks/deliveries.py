@@ -129,7 +129,9 @@ def check_callback(settings: Settings, url: str) -> None:
 
 
 def plan(storage: Storage, job_id: str, url: str) -> None:
-    """Write down whom to tell. Before the job's request, so that no crash can lose it. Raises StorageFull."""
+    """Write down whom to tell. Before the job's request, so that no crash can lose it; once. Raises StorageFull."""
+    if storage.has(job_id, WEBHOOK):  # of a resumable upload that is submitted again, and perhaps told of already
+        return
     write(storage, job_id, Webhook(url, salt=uuid.uuid4().hex))
 
 

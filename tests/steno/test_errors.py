@@ -21,8 +21,18 @@ def test_what_may_pass_in_another_process_is_told_from_what_may_not(said: str, k
     assert kind_of(RuntimeError(said)) is kind
 
 
-def test_a_model_for_which_there_is_no_memory_may_find_some_later() -> None:
-    with pytest.raises(EngineOutOfMemory), loading("small"):
-        raise RuntimeError("CUDA failed with error out of memory")
-    with pytest.raises(ModelUnavailable, match=r"'small' could not be loaded: no such file"), loading("small"):
-        raise OSError("no such file")
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (RuntimeError("CUDA failed with error out of memory"), EngineOutOfMemory),
+        (RuntimeError("CUDA failed with error an illegal memory access was encountered"), EngineDied),
+        (ValueError("This CTranslate2 package was not compiled with CUDA support"), ModelUnavailable),
+        (RuntimeError("Unsupported model binary version"), ModelUnavailable),
+        (OSError("no such file"), ModelUnavailable),
+    ],
+    ids=str,
+)
+def test_a_model_that_cannot_be_loaded_now_may_be_later(raised: Exception, kind: type[JobError]) -> None:
+    with pytest.raises(kind, match=r"'small' could not be loaded: ") as failure, loading("small"):
+        raise raised
+    assert failure.type is kind

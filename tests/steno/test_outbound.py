@@ -1,8 +1,11 @@
 """The guard before calls to addresses that clients name: real sockets, and name servers that lie."""
 
 import asyncio
+import errno
 import ipaddress
+import socket
 from collections.abc import Sequence
+from typing import Any
 
 import httpx
 import pytest
@@ -73,6 +76,19 @@ def test_public_addresses_of_this_machine_itself_are_not_called(monkeypatch: pyt
     assert not may_call("127.0.0.1", ())
     assert may_call("1.1.1.1", ())
     assert may_call("127.0.0.1", (ipaddress.IPv4Network("127.0.0.0/8"),))
+
+
+def test_a_machine_without_ipv6_calls_names_that_have_such_addresses_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = socket.socket
+
+    def without_ipv6(family: int = socket.AF_INET, *more: Any, **named: Any) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return plain(family, *more, **named)
+
+    monkeypatch.setattr(socket, "socket", without_ipv6)
+    assert may_call("2606:4700::1111", ())
+    check_url("http://[2606:4700::1111]/")
 
 
 def test_an_operator_can_allow_a_network_and_no_other() -> None:

@@ -158,10 +158,18 @@ class Audio:
         return av.open(str(self._path), options=_OPTIONS)
 
     def _frames(self, container: InputContainer) -> Iterator[AudioFrame]:
-        resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-        for frame in self._sound(container):
-            yield from resampler.resample(frame if self._channel is None else only(frame, self._channel))
-        yield from resampler.resample(None)
+        """One channel at SAMPLE_RATE. Joined files change their rate or channels on the way: each part has its own resampler."""
+        resampler, known = None, None
+        for sound in self._sound(container):
+            frame = sound if self._channel is None else only(sound, self._channel)
+            setup = frame.format.name, frame.layout.name, frame.sample_rate
+            if resampler is None or setup != known:
+                if resampler is not None:
+                    yield from resampler.resample(None)
+                resampler, known = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE), setup
+            yield from resampler.resample(frame)
+        if resampler is not None:
+            yield from resampler.resample(None)
 
     def _sound(self, container: InputContainer) -> Iterator[AudioFrame]:
         stream = _track(container)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -41,8 +42,11 @@ class Deltas:
         self._next, self._seams = 0, dict(self._until)
 
     def take(self, id: int, start: float, end: float, text: str, speaker: str | None) -> str | None:
-        """The text that this segment adds to what was sent; None if it adds nothing."""
-        if id < self._next:
+        """The text that this segment adds to what was sent; None if it adds nothing.
+
+        Or if one before it was missed: then that one must come first, with the whole transcript, and all after it.
+        """
+        if id != self._next:
             return None
         self._next, channel = id + 1, channel_of(speaker)
         if not text or (start + end) / 2 < self._seams.get(channel, 0.0):
@@ -120,20 +124,21 @@ class TranscriptStream(Response):
         hub = hub_of(self._state)
         with contextlib.suppress(RedisError):
             async with hub.listening(self._job_id) as watch:
-                position = 0
+                position, quiet_until = 0, time.monotonic() + HEARTBEAT_SECONDS
                 while True:
                     seen = watch.version
                     pieces, position = self._heard(watch, position)
+                    if not pieces and (watch.ended or hub.closed):
+                        return
+                    if not pieces and time.monotonic() >= quiet_until:
+                        pieces = [b": still here\n\n"]
                     for piece in pieces:
                         yield piece
                     if pieces:
+                        quiet_until = time.monotonic() + HEARTBEAT_SECONDS
                         continue
-                    if watch.ended or hub.closed:
-                        return
-                    async with at_most(HEARTBEAT_SECONDS):
+                    async with at_most(quiet_until - time.monotonic()):
                         await watch.change(seen)
-                    if watch.version == seen:
-                        yield b": still here\n\n"
 
     def _heard(self, watch: Watch, position: int) -> tuple[list[bytes], int]:
         """The next pieces that the watch knows of. Who speaks is known only in the end, so there is nothing to tell before."""

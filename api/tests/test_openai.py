@@ -1,6 +1,8 @@
 """The /v1 routes: waiting, refusing and letting go, with jobs that a test moves by hand."""
 
 import json
+import threading
+import time
 from http.client import HTTPConnection
 from typing import Any, Final
 
@@ -10,6 +12,7 @@ from fastapi import HTTPException
 from fastapi.testclient import TestClient
 from openai import OpenAI
 from redis import Redis
+from rq.job import JobStatus
 
 from api.openai.envelope import Fault
 from api.tests.asked import Asked, assert_hanging_up_cancels
@@ -315,6 +318,30 @@ def test_a_silent_stream_shows_that_it_is_alive(served: Server, desk: Desk, monk
     with served.connect() as wire:
         wire.send(request(MODEL, field("stream", "true")))
         assert b": still here" in wire.first_bytes(600)
+
+
+def test_a_stream_of_which_only_progress_is_told_shows_that_it_is_alive(
+    served: Server, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.openai.stream.HEARTBEAT_SECONDS", 0.2)
+    over = threading.Event()
+
+    def work() -> None:
+        assert eventually(lambda: ears(desk.redis) == 1)
+        (job_id,) = desk.queue.unfinished()
+        desk.rq_says(job_id, JobStatus.STARTED)
+        while not over.wait(0.05):
+            desk.tells(job_id, progress=time.monotonic() % 1)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        with served.connect() as wire:
+            wire.send(request(MODEL, field("stream", "true")))
+            assert b": still here" in wire.first_bytes(600)
+    finally:
+        over.set()
+        worker.join()
 
 
 def test_speakers_are_told_with_the_end(served: Server, desk: Desk) -> None:

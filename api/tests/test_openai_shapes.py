@@ -191,6 +191,14 @@ def test_deltas_say_each_segment_once() -> None:
     assert deltas.take(1, 0.95, 1.5, "Three.", "SPEAKER_01") == " Three."
 
 
+def test_deltas_leave_what_follows_a_gap_to_the_whole_transcript() -> None:
+    told = [(id, float(id), id + 1.0, f"s{id}", None) for id in range(6)]
+    deltas = Deltas()
+    live = [deltas.take(*told[id]) for id in (0, 1, 4)]  # Redis was away in between
+    assert live == ["s0", " s1", None]
+    assert [deltas.take(*each) for each in told] == [None, None, " s2", " s3", " s4", " s5"]
+
+
 def test_deltas_say_once_what_is_said_on_two_channels_at_the_same_time() -> None:
     told = [
         (0, 0.0, 9.0, "A long story.", "CHANNEL_0"), (1, 2.0, 2.4, "Mhm.", "CHANNEL_1"), (2, 4.0, 5.0, "Really?", "CHANNEL_1"),

@@ -55,6 +55,22 @@ def test_every_rate_and_both_channel_counts(tmp_path: Path, rate: int, channels:
     assert audio.array().size == pytest.approx(SAMPLE_RATE, abs=40)
 
 
+@pytest.mark.parametrize("channel", [None, 0, 1])
+def test_joined_files_of_other_rates_and_channels_are_one_recording(tmp_path: Path, channel: int | None) -> None:
+    parts = [(44_100, 2), (22_050, 1), (44_100, 1), (48_000, 2)]
+    whole = tmp_path / "joined.mp3"
+    whole.write_bytes(
+        b"".join(write(tmp_path / "a.mp3", "mp3", rate=rate, channels=number).read_bytes() for rate, number in parts)
+    )
+    audio = Audio(whole, channel=channel)
+    samples = audio.array()
+    assert audio.duration == pytest.approx(len(parts), abs=0.3)
+    for second in range(len(parts)):
+        heard = samples[int((second + 0.3) * SAMPLE_RATE) : int((second + 0.7) * SAMPLE_RATE)]
+        spectrum = np.abs(np.fft.rfft(heard))
+        assert np.argmax(spectrum) * SAMPLE_RATE / heard.size == pytest.approx(440, abs=5)
+
+
 def test_a_wrong_extension_does_not_matter(tmp_path: Path) -> None:
     path = write(tmp_path / "a.flac", "flac").rename(tmp_path / "a.mp3")
     assert Audio(path).array().size == pytest.approx(SAMPLE_RATE, abs=40)

@@ -74,6 +74,8 @@ class InvalidField(ApiError):
     """A field of the form or a parameter is missing or wrong."""
 
     status, code = 422, "invalid_field"
+    is_tentative = False
+    """Whether a field that is still to come may mend it."""
 
 
 class BadIdempotencyKey(ApiError):

@@ -10,7 +10,7 @@ from api.errors import InvalidField, wrong_field, wrong_fields
 from api.kinds import Taken
 from api.models import HandlingRequest, TranscribeRequest, UrlRequest
 from steno.config import Settings
-from steno.jobs.options import OptionRefused, Options, resolve
+from steno.jobs.options import Contradiction, OptionRefused, Options, resolve
 from steno.jobs.record import Handling
 from steno.outbound import UrlRefused
 from steno.spelling import meant
@@ -28,10 +28,10 @@ _LONGEST_NAME: Final = 100
 class Form:
     """What an upload needs to know of its door. `asked` raises InvalidField and ModelNotFound, naming the door's own fields.
 
-    Once the field `first` has come, a wrong field is refused before the file is received. A field that is `refused`, by name,
-    is so as soon as it begins, with that message. `file` is the field that carries the file; one that comes in another is
-    refused, or passed over where `others_pass`. How a file is taken for audio, `taken` says: see api/kinds.py. Where it
-    `takes_urls`, a URL may come instead of the file: see api/urls.py.
+    Once the field `first` has come, a wrong field is refused before the file is received, unless a later one may mend it. A
+    field that is `refused`, by name, is so as soon as it begins, with that message. `file` is the field that carries the file;
+    one that comes in another is refused, or passed over where `others_pass`. How a file is taken for audio, `taken` says: see
+    api/kinds.py. Where it `takes_urls`, a URL may come instead of the file: see api/urls.py.
     """
 
     asked: Callable[[Settings, Fields], tuple[Options, Handling]]
@@ -61,7 +61,9 @@ def asked_for(settings: Settings, given: Mapping[str, Any]) -> tuple[Options, Ha
     except UrlRefused as error:
         raise wrong_field("callback_url", str(error)) from error
     except OptionRefused as error:
-        raise InvalidField(str(error), [{"field": error.field, "message": str(error)}]) from error
+        refused = InvalidField(str(error), [{"field": error.field, "message": str(error)}])
+        refused.is_tentative = isinstance(error, Contradiction)
+        raise refused from error
 
 
 def invalid(error: ValidationError) -> InvalidField:

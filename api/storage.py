@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from fastapi import Request
 
-from api.errors import EmptyFile, UploadTooSlow, wrong_field
+from api.errors import EmptyFile, InvalidField, UploadTooSlow, wrong_field
 from api.forms import NATIVE, Form
 from api.kinds import (
     SAMPLES_EXTENSION,
@@ -226,10 +226,17 @@ class Intake:
         if extension is None and self.form.taken == "by_name":
             extension = extension_by_name(filename, self.settings)
         if self.form.first in self.fields:
-            # Refuse a bad field before the file is received, where the client sent it first.
-            self.form.asked(self.settings, self.fields)
+            self._refuse_early()
         if extension is not None:
             await self._store_as(extension)
+
+    def _refuse_early(self) -> None:
+        """Refuse a bad field before the file is received, where the client sent it first and nothing after it can mend it."""
+        try:
+            self.form.asked(self.settings, self.fields)
+        except InvalidField as error:
+            if not error.is_tentative:
+                raise
 
     async def begin(self, filename: str) -> Writer:
         """Open storage for the recording of this name, and hand out its writer. Raises UnsupportedFormat, StorageFull."""

@@ -51,6 +51,7 @@ class Settings(DoorSettings):
     redis_url: str | None = Field(
         None,
         validation_alias="STENO_REDIS_URL",
+        pattern="^(redis|rediss|unix)://",
         description="Full address of the Redis server (redis://, rediss://, unix://); used instead of REDIS_HOST and REDIS_PORT.",
     )
     engines: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -62,6 +62,14 @@ def _redis(settings: Settings) -> Finding:
 
 
 def _folder(settings: Settings) -> Finding:
+    try:
+        return _storage(settings)
+    except OSError as error:
+        advice = "set UPLOAD_DIR to a folder of yours, or run as the user that Steno runs as"
+        return Finding("storage", "fail", f"UPLOAD_DIR {settings.upload_dir} cannot be looked at ({error})", advice)
+
+
+def _storage(settings: Settings) -> Finding:
     folder = settings.upload_dir
     if folder.exists() and not folder.is_dir():
         return Finding("storage", "fail", f"{folder} is not a folder", "set UPLOAD_DIR to a folder of yours")
@@ -81,8 +89,12 @@ def _hub() -> Finding:
     from huggingface_hub import constants
 
     folder = Path(constants.HF_HUB_CACHE)
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(there).free / 1e9
+    try:
+        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        free = shutil.disk_usage(there).free / 1e9
+    except OSError as error:
+        advice = "set HF_HOME to a folder of yours, or run as the user that Steno runs as"
+        return Finding("models", "note", f"fetched models go to {folder}, which cannot be looked at ({error})", advice)
     detail = f"fetched models go to {folder}, with {free:.1f} GB free"
     offline = "; HF_HUB_OFFLINE is set, so none is fetched" if constants.HF_HUB_OFFLINE else ""
     if free < _LARGE_MODEL_GB and not offline:

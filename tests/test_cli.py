@@ -1,5 +1,6 @@
 """The `steno` command, run as a user runs it."""
 
+import errno
 import json
 import os
 import re
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 
 from conftest import DATA
-from steno import __version__
+from steno import __version__, doctor
+from steno.config import Settings
 from steno.redis_server import free_port
 from steno.serve import Stack
 from tests.receivers import receiving, says
@@ -235,6 +237,20 @@ def test_the_doctor_names_what_is_broken_and_what_to_do() -> None:
     assert run.returncode == 1
     assert redis["state"] == "fail"
     assert "unset REDIS_HOST" in redis["advice"]
+
+
+def test_the_doctor_says_what_may_not_be_looked_at(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def exists(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", exists)
+    found = {finding.subject: finding for finding in (doctor._folder(settings), doctor._hub())}
+    assert (found["storage"].state, found["models"].state) == ("fail", "note")
+    for finding in found.values():
+        assert "Permission denied" in finding.detail
+        assert "run as the user that Steno runs as" in finding.advice
 
 
 def test_the_doctor_names_a_setting_spelt_wrongly() -> None:

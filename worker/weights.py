@@ -12,13 +12,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 from steno.config import Settings
 from steno.jobs.errors import EngineFailed, ModelUnavailable, kind_of
 
 _CT2_FILES: Final = ("model.bin", "config.json", "tokenizer.json")
 """Without tokenizer.json faster-whisper asks a hub for it, for half a minute; so say at once that the folder lacks it."""
+_FETCHED_FILES: Final = ("model.bin", "config.json")
+"""Releases of the hub's library before 1.0 take a folder that was fetched half for the whole."""
+_PORTS: Final = {"https": 443, "socks4": 1080, "socks5": 1080, "socks5h": 1080}
 _ANSWER_SECONDS: Final = 0.7
 """How long a hub's machine may take to accept a connection before this counts as a machine without a network."""
 
@@ -47,10 +50,14 @@ def ctranslate2_folder(engine: str, model: str, settings: Settings, *, fetch: bo
         return registered
     from faster_whisper import download_model
 
+    cause: Exception | None = None
     try:
-        return Path(download_model(model, local_files_only=True))
+        here = Path(download_model(model, local_files_only=True))
+        if all((here / name).is_file() for name in _FETCHED_FILES):
+            return here
     except Exception as error:  # noqa: BLE001 - each release of the hub's library has errors of its own
-        _require_fetch(engine, model, hub_address(), error, fetch=fetch)
+        cause = error
+    _require_fetch(engine, model, hub_address(), cause, fetch=fetch)
     try:
         return Path(download_model(model))
     except Exception as error:
@@ -99,21 +106,32 @@ def hub_address() -> str:
 
 def is_reachable(address: str) -> bool:
     """Whether the machine behind a URL, or the proxy that leads there, accepts a connection within a moment."""
-    parts = urlsplit(address)
-    way = urlsplit(getproxies().get(parts.scheme, address))
+    way = urlsplit(_proxy(address) or address)
     found: list[bool] = []
 
     def knock() -> None:
         try:
-            socket.create_connection((way.hostname or "", way.port or 443), _ANSWER_SECONDS).close()
+            door = way.hostname or "", way.port or _PORTS.get(way.scheme, 80)
+            socket.create_connection(door, _ANSWER_SECONDS).close()
             found.append(True)
         except OSError:
             pass
+        except ValueError:  # no number for a port: what that means is for the library to say
+            found.append(True)
 
     thread = threading.Thread(target=knock, daemon=True)  # looking up a name can take minutes and cannot be hurried
     thread.start()
     thread.join(_ANSWER_SECONDS)
     return bool(found)
+
+
+def _proxy(address: str) -> str | None:
+    """The proxy through which the libraries would go there: by its own variable or all_proxy, with or without a scheme."""
+    parts, proxies = urlsplit(address), getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(parts.hostname or ""):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def version(path: Path) -> str:

@@ -180,7 +180,7 @@ class Reading:
             self.told = told = self._kind.model_validate(gathered(fields))
         except ValidationError as error:
             raise invalid(error) from error
-        told.check()
+        _check(told)
         engine, model = self._names.find(told.model)
         speakers = told.model == WITH_SPEAKERS and honoured(ENGINES[engine], "diarize", True)
         given = {**told.native(), "engine": engine, "model": model, "task": told.task}
@@ -214,7 +214,18 @@ def _in_their_words(check: Callable[[], tuple[Options, Handling]]) -> tuple[Opti
         faults = [{**fault, "field": _name(fault)} for fault in error.errors or ()]
         if any(fault["field"] in ("model", "engine") for fault in error.errors or ()):
             raise ModelNotFound(str(error), faults) from error
-        raise InvalidField(str(error), faults) from error
+        refused = InvalidField(str(error), faults)
+        # Speakers may be asked for by the response_format, and be had by channel.
+        refused.is_tentative = error.is_tentative or any(fault["field"] == "diarize" for fault in error.errors or ())
+        raise refused from error
+
+
+def _check(told: AudioFields) -> None:
+    try:
+        told.check()
+    except InvalidField as error:
+        error.is_tentative = True
+        raise
 
 
 def _name(fault: Mapping[str, str]) -> str:

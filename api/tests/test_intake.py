@@ -159,6 +159,26 @@ def test_an_option_that_cannot_be_honoured_is_refused(
     assert answer.json["errors"]
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"min_speakers": "2"}, {"diarize": "true"}),
+        ({"language": "de", "model": "small.en"}, {"model": "small"}),
+        ({"task": "translate", "model": "turbo"}, {"model": "small"}),
+        ({"channels": "separate", "diarize": "true"}, {"channels": "mix"}),
+    ],
+)
+def test_what_a_later_field_mends_is_not_refused_before_the_file(
+    server: Server, before: dict[str, str], after: dict[str, str]
+) -> None:
+    def fields(given: dict[str, str]) -> list[bytes]:
+        return [field(name, value) for name, value in given.items()]
+
+    assert server.post(ENGINE, *fields(before), recording(), *fields(after)).status == 200
+    server.tidy()
+    assert_refused(server, server.post(ENGINE, *fields(before), recording()), 422)
+
+
 def test_a_bad_engine_is_refused_before_the_file_arrives(server: Server) -> None:
     body = form(field("engine", "nonsense"), recording(SOUND + b"\x00" * MIB))
     with server.connect() as wire:

@@ -64,6 +64,23 @@ def test_the_answer_is_the_transcript_and_names_its_job(served: Server, desk: De
     assert eventually(lambda: not ears(desk.redis))
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (field("timestamp_granularities[]", "word"), field("response_format", "verbose_json")),
+        (field("response_format", "diarized_json"), field("channels", "separate")),
+    ],
+)
+def test_the_file_may_stand_between_fields_that_belong_together(
+    served: Server, desk: Desk, before: bytes, after: bytes
+) -> None:
+    desk.offer("faster-whisper", 60)
+    body = form(field("model", "faster-whisper/small"), before, recording(), after)
+    asked = Asked(served, desk, head(len(body), path=PATH) + body)
+    desk.finishes(asked.job_id)
+    assert asked.answer().status == 200
+
+
 @pytest.mark.parametrize(("code", "status", "param"), [("audio_empty", 400, "file"), ("engine_died", 500, None)])
 def test_a_job_that_fails_is_an_error(served: Server, desk: Desk, code: str, status: int, param: str | None) -> None:
     asked = Asked(served, desk, request())

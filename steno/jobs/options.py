@@ -18,6 +18,10 @@ class OptionRefused(ValueError):
         self.field = field
 
 
+class Contradiction(OptionRefused):
+    """An option that does not go with the others: one more, or another value of one, would mend it."""
+
+
 @dataclass(frozen=True)
 class Options:
     """An engine and how it shall listen. None always means: the engine's own way. docs/options.md says what each does.
@@ -95,18 +99,18 @@ def _require_sense(options: Options) -> None:
     low, high = options.min_speakers, options.max_speakers
     if not options.diarize and (low or high):
         field = "min_speakers" if low else "max_speakers"
-        raise OptionRefused(field, f"{field} says how many speakers to tell apart; ask for that with diarize=true.")
+        raise Contradiction(field, f"{field} says how many speakers to tell apart; ask for that with diarize=true.")
     if low and high and low > high:
-        raise OptionRefused("min_speakers", f"min_speakers={low} is more than max_speakers={high}.")
+        raise Contradiction("min_speakers", f"min_speakers={low} is more than max_speakers={high}.")
     if options.diarize and options.channels == "separate":
-        raise OptionRefused(
+        raise Contradiction(
             "diarize", "channels=separate makes a speaker of each channel already; leave out one of them."
         )
     if is_english_only(options.model) and options.language not in (None, "en"):
         name = LANGUAGES[options.language].title()
-        raise OptionRefused("language", f"Model '{options.model}' knows English only, not {name}.")
+        raise Contradiction("language", f"Model '{options.model}' knows English only, not {name}.")
     if options.task == "translate" and not may_translate(options.model):
-        raise OptionRefused(
+        raise Contradiction(
             "task", f"Model '{options.model}' was not trained to translate; small, medium and large-v3 were."
         )
 

@@ -32,6 +32,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     ("name", "value"),
     [
         ("REDIS_PORT", "many"),
+        ("STENO_REDIS_URL", "localhost:6379"),
         ("MAX_FILE_SIZE", "0"),
         ("ALLOWED_FORMATS", "wav,../x"),
         ("ALLOWED_FORMATS", ""),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from conftest import DATA, MODEL
@@ -12,7 +13,8 @@ from steno.jobs.options import Options
 from steno.transcript.model import faults
 from tests.conversation import TURNS, conversation
 from tests.hearing import events_of, hear, plain
-from worker.audio import Audio
+from tests.sounds import write
+from worker.audio import SAMPLE_RATE, Audio
 from worker.engines import load_engine
 from worker.model_cache import ModelCache
 
@@ -220,3 +222,14 @@ def test_the_other_voice_detector_of_whisperx_is_used_where_it_is_set(
     with pytest.raises(Exception, match="no hub here"):
         hear(other, SHORT, WHISPERX)
     assert "silero" in asked[0]
+
+
+@pytest.mark.parametrize("options", [WHISPERX, TIMESTAMPED], ids=lambda options: options.engine)
+@pytest.mark.parametrize(("name", "language"), [("exact-de-6.wav", "de"), ("exact-fr-5.flac", "fr")])
+def test_the_language_is_told_by_what_is_said_though_a_film_begins_without_a_word(
+    cache: ModelCache, tmp_path: Path, options: Options, name: str, language: str
+) -> None:
+    noise, spoken = Audio(DATA / "noise.flac").array(), Audio(DATA / name).array()
+    film = write(tmp_path / "film.wav", np.concatenate([np.resize(noise, 40 * SAMPLE_RATE), spoken]))
+    told = hear(cache, film, replace(options, word_timestamps=False, language_only=True))
+    assert (told.language, told.segments) == (language, ())

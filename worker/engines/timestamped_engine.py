@@ -57,6 +57,8 @@ class Timestamped:
             speech = get_speech_timestamps(samples)
             if not speech:
                 return Hearing(options.language, None, iter(()))
+            if options.language_only:  # it is detected by the first half minute, which in films is music
+                samples = samples[speech[0]["start"] :]
             if options.vad:
                 asked["vad"] = [(one["start"] / SAMPLE_RATE, one["end"] / SAMPLE_RATE) for one in speech]
         heard, warnings = self._listen(samples, asked, report)

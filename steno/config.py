@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from steno import lists
 from steno.door_settings import DoorSettings
 from steno.engines import ENGINES, installed_engines
-from steno.lists import all_models, registered, split
+from steno.lists import all_models, registered, registered_models, split
 
 DAY = 86_400
 
@@ -270,10 +271,9 @@ class Settings(DoorSettings):
         """The model used where a request names none."""
         return self.default_model if ENGINES[engine].is_whisper else ENGINES[engine].models[0]
 
-    def local_models_of(self, engine: str) -> dict[str, Path]:
+    def local_models_of(self, engine: str) -> Mapping[str, Path]:
         """The registered model folders of an engine, by name."""
-        entries = map(registered, self.local_models)
-        return {name: Path(path) for of, name, path in entries if of == engine}
+        return registered_models(self.local_models, engine)
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -1,7 +1,10 @@
 """Settings that are lists: how their text is read, and what an entry may be."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
+from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from types import MappingProxyType
 
 from steno.engines import ENGINES
 from steno.languages import LANGUAGES
@@ -19,6 +22,13 @@ def registered(entry: str) -> tuple[str, str, str]:
     engine, _, rest = entry.partition(":")
     name, _, path = rest.partition("=")
     return engine, name, path
+
+
+@cache
+def registered_models(entries: tuple[str, ...], engine: str) -> Mapping[str, Path]:
+    """The paths of an engine's models, by name. Made once: every request asks, and each new `Path` interns its parts."""
+    found = ((name, Path(path)) for of, name, path in map(registered, entries) if of == engine)
+    return MappingProxyType(dict(found))
 
 
 def all_models() -> tuple[str, ...]:

@@ -26,6 +26,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.engines == ("pocketsphinx",)
     assert settings.local_models_of("faster-whisper") == {"a": Path("/models/a"), "b": Path("/models/x=y")}
     assert settings.local_models_of("pocketsphinx") == {}
+    assert settings.local_models_of("faster-whisper") is load_settings().local_models_of("faster-whisper")
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,8 @@ class Attempt:
             self._engine.send({"path": os.fspath(audio), "options": request.options.to_dict()})
             while True:
                 event = self._next_event()
-                answered = event["event"] == "done" or event.get("code", _UNSOUND[0]) not in _UNSOUND
+                failed = event["event"] == "failed"
+                answered = event["event"] == "done" or (failed and event["code"] not in _UNSOUND)
                 if event["event"] == "done":
                     if self._settings.standby and ENGINES[request.options.engine].imports:
                         self._engine.stand_by(request.options.engine)

@@ -134,9 +134,9 @@ class Janitor:
 
     def _age(self, job_id: str) -> float:
         """Seconds since the job ended; 0 while it is not over, or while no clock can be believed."""
-        record = next((name for name in OUTCOMES if self._storage.has(job_id, name)), None)
-        written = None if record is None else self._storage.written_at(job_id, record)
-        age = 0.0 if written is None else time.time() - written
+        moments = (self._storage.written_at(job_id, record) for record in OUTCOMES)
+        ended = next((moment for moment in moments if moment is not None), None)
+        age = 0.0 if ended is None else time.time() - ended
         return age if self._is_steady() else 0.0
 
     def _is_steady(self) -> bool:

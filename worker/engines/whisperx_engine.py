@@ -37,10 +37,10 @@ class WhisperX:
         self._device = hardware.torch_device(settings)
 
     def transcribe(self, audio: Audio, options: Options, report: Report) -> Hearing:
-        from faster_whisper.vad import get_speech_timestamps
-
         samples = audio.array()
         if options.language_only:  # it is detected by the first half minute, which in films is music
+            from faster_whisper.vad import get_speech_timestamps
+
             speech = get_speech_timestamps(samples)
             samples = samples[speech[0]["start"] :] if speech else samples
         language, probability = options.language, None

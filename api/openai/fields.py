@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
 
@@ -50,6 +50,9 @@ ChunkingStrategy = Annotated[
 class AudioFields(BaseModel):
     """What the forms of both routes have beside the file."""
 
+    task: ClassVar[Literal["transcribe", "translate"]]
+    """Of the route that has the form."""
+
     model: str = Field(max_length=200, description="`engine/model`, a model's name, or an alias: see `GET /v1/models`.")
     language: str | None = Field(
         None, max_length=40, description="Language code or English name of what is spoken; detected if absent."
@@ -62,10 +65,6 @@ class AudioFields(BaseModel):
     channels: Literal["mix", "separate"] | None = Field(
         None, description="Not OpenAI's: `separate` makes each channel a speaker; `mix` if absent."
     )
-
-    @property
-    def task(self) -> str:
-        raise NotImplementedError
 
     @property
     def is_streamed(self) -> bool:
@@ -99,17 +98,17 @@ class AudioFields(BaseModel):
 class TranslationFields(AudioFields):
     """The form of `/v1/audio/translations`, but for its file."""
 
+    task = "translate"
+
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = Field(
         "json", description="See docs/openai.md."
     )
 
-    @property
-    def task(self) -> str:
-        return "translate"
-
 
 class TranscriptionFields(AudioFields):
     """The form of `/v1/audio/transcriptions`, but for its file."""
+
+    task = "transcribe"
 
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"] = Field(
         "json", description="See docs/openai.md."
@@ -126,10 +125,6 @@ class TranscriptionFields(AudioFields):
     )
     languages: list[str] = Field(default_factory=list, description="As `language`; one at most.")
     keywords: list[str] = Field(default_factory=list, description="Words that are likely to be spoken.")
-
-    @property
-    def task(self) -> str:
-        return "transcribe"
 
     @property
     def is_streamed(self) -> bool:

@@ -21,7 +21,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from numpy.typing import NDArray
 
-from steno.jobs.errors import AudioEmpty, AudioTooLong, AudioUnreadable, NoAudioTrack
+from steno.jobs.errors import AudioEmpty, AudioMissing, AudioTooLong, AudioUnreadable, NoAudioTrack
 from worker.planes import only
 
 SAMPLE_RATE: Final = 16_000
@@ -145,7 +145,7 @@ class Audio:
                     self._claim_is_exact = bool(own) or (bool(whole) and len(container.streams) == 1)
                     self._whole = 0.0 if self._claim_is_exact else whole
                 claimed = own or whole or _end(container, stream)
-                return min(max(0.0, claimed), self._path.stat().st_size / _FEWEST_BYTES_A_SECOND)
+                return min(max(0.0, claimed), container.size / _FEWEST_BYTES_A_SECOND)
         except FFmpegError as error:
             raise AudioUnreadable from error
 
@@ -155,7 +155,10 @@ class Audio:
             return _end(container) < self._whole - _LONGEST_PICTURE
 
     def _open(self) -> InputContainer:
-        return av.open(str(self._path), options=_OPTIONS)
+        try:
+            return av.open(str(self._path), options=_OPTIONS)
+        except FileNotFoundError as error:  # its job was deleted a moment ago
+            raise AudioMissing from error
 
     def _frames(self, container: InputContainer) -> Iterator[AudioFrame]:
         """One channel at SAMPLE_RATE. Joined files change their rate or channels on the way: each part has its own resampler."""

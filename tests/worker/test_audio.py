@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from conftest import DATA
-from steno.jobs.errors import AudioEmpty, AudioTooLong, AudioUnreadable
+from steno.jobs.errors import AudioEmpty, AudioMissing, AudioTooLong, AudioUnreadable
 from worker.audio import SAMPLE_RATE, Audio
 
 FORMATS = {"wav": "pcm_s16le", "flac": "flac", "mp3": "mp3", "m4a": "aac", "ogg": "libopus", "webm": "libopus"}
@@ -104,6 +104,16 @@ def test_what_is_no_recording_is_said_to_be_unreadable(tmp_path: Path, content: 
     (tmp_path / "a.wav").write_bytes(content)
     with pytest.raises((AudioUnreadable, AudioEmpty)):
         Audio(tmp_path / "a.wav").array()
+
+
+@pytest.mark.parametrize("step", ["opened", "decoded"])
+def test_a_recording_deleted_meanwhile_is_missing_and_no_failure_of_the_engine(tmp_path: Path, step: str) -> None:
+    path = tmp_path / "audio.wav"
+    path.write_bytes((DATA / "en-1.wav").read_bytes())
+    audio = Audio(path) if step == "decoded" else None
+    path.unlink()
+    with pytest.raises(AudioMissing):
+        list((audio or Audio(path)).blocks())
 
 
 def test_a_wav_of_no_samples_is_empty(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from steno.interpreters import CALM
 from steno.jobs.errors import EngineDied, EngineOutOfMemory
 
 _KILLED: Final = -int(signal.SIGKILL)
-_CHUNK: Final = 1 << 16
+_CHUNK: Final = 1 << 12
+"""Bytes of events read at once: few, for the reason that steno/jobs/queue.py gives."""
 _LAST_BREATH: Final = 5.0
 """Seconds between a process closing its output and its end."""
 

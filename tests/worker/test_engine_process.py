@@ -361,6 +361,25 @@ def test_a_line_without_end_does_not_escape_the_time_limit(make_settings: MakeSe
     engine.close()
 
 
+LONG = """
+import json, time
+text = "é" * 300_000
+print(json.dumps({"event": "segment", "text": text}), json.dumps({"event": "done"}), sep="\\n", flush=True)
+time.sleep(60)
+"""
+
+
+def test_an_event_longer_than_one_read_arrives_whole_and_so_does_the_next() -> None:
+    engine = Scripted(LONG)
+    engine.send({})
+    until = time.monotonic() + 30
+    assert [engine.event(until), engine.event(until)] == [
+        {"event": "segment", "text": "é" * 300_000},
+        {"event": "done"},
+    ]
+    engine.close()
+
+
 FAILS = """
 import time
 print('{{"event": "failed", "code": "{code}", "message": "No."}}', flush=True)

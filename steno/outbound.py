@@ -10,6 +10,7 @@ import contextlib
 import functools
 import ipaddress
 import math
+import re
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
@@ -50,6 +51,11 @@ _NOT_PUBLIC: Final = tuple(
     )
 )
 """Beside what Python's ipaddress calls not global."""
+
+
+_PART: Final = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME: Final = re.compile(rf"(?=.{{1,254}}$)({_PART}\.)*{_PART}\.?", re.IGNORECASE)
+"""Of a host, after RFC 1123, and with the underscores that many have all the same."""
 
 
 class UrlRefused(ValueError):
@@ -121,7 +127,10 @@ def check_url(url: str, networks: Iterable[Network] = (), longest: int = LONGEST
         raise UrlRefused("The URL's port must be from 1 to 65535.")
     if parsed.userinfo:
         raise UrlRefused("The URL must not hold a user name or password.")
-    if not all(may_call(address, networks) for address in _literal(parsed.host)):
+    literal = _literal(parsed.host)
+    if not literal and not _NAME.fullmatch(parsed.raw_host.decode("ascii", "replace")):
+        raise UrlRefused(f"The URL's host '{parsed.host[:60]}' is neither a name nor an address.")
+    if literal and not any(may_call(address, networks) for address in literal):
         raise UrlRefused(
             f"The URL's host '{parsed.host[:60]}' is a private, loopback or otherwise not public address, which this "
             "server does not call."

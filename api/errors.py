@@ -16,6 +16,24 @@ class ApiError(Exception):
         self.errors = errors
 
 
+class NothingHere(ApiError):
+    """There is nothing at this path; GET /docs lists what there is."""
+
+    status, code = 404, "not_found"
+
+
+class MethodNotAllowed(ApiError):
+    """This path does not take that method; the header Allow says which it takes."""
+
+    status, code = 405, "method_not_allowed"
+
+
+class Unforeseen(ApiError):
+    """Something went wrong in the server; its log has the details."""
+
+    status, code = 500, "internal_server_error"
+
+
 class UnsupportedFormat(ApiError):
     """The file's extension is not among the formats accepted here."""
 
@@ -277,6 +295,7 @@ API_ERRORS: tuple[type[ApiError], ...] = (
     UnsupportedFormat, NotAudio, FileTooLarge, EmptyFile, MalformedUpload, BadIdempotencyKey, UploadTooSlow, InvalidField,
     UrlsNotFetched, RefusedUrl, FetchFailed, KeyReused, RequestInProgress, BadTusHeader, FinalUpload, UploadNotFound,
     OffsetMismatch, UploadExpired, UnknownTusVersion, UploadTooLarge, NotOffsetStream, UploadLocked, ChecksumMismatch,
+    NothingHere, MethodNotAllowed, Unforeseen,
     JobNotFound, FormatNotFound, NotAcceptable, NotFinished, JobFailed, JobCanceled, MoveRefused, NoCallback,
     NothingToDeliver, DeliveryUnderWay, ModelNotFound, QueueUnavailable, QueueFull, NoWorker, ServerStops,
     StorageUnavailable, StillAtWork, OutOfSpace,

@@ -12,7 +12,17 @@ from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from api.errors import ApiError, ChecksumMismatch, OutOfSpace, QueueUnavailable, StorageUnavailable, wrong_fields
+from api.errors import (
+    ApiError,
+    ChecksumMismatch,
+    MethodNotAllowed,
+    NothingHere,
+    OutOfSpace,
+    QueueUnavailable,
+    StorageUnavailable,
+    Unforeseen,
+    wrong_fields,
+)
 from api.models import Problem
 from steno.storage import StorageFull, StorageUnusable
 
@@ -63,11 +73,8 @@ def write_problem(problem: Problem, headers: Mapping[str, str]) -> Response:
     )
 
 
-_SENTENCES: Final = {
-    404: "There is nothing at this path; GET /docs lists what there is.",
-    405: "This path does not take that method; the header Allow says which it takes.",
-}
-"""Where starlette would say the name of the status alone."""
+_PLAIN: Final[Mapping[int, type[ApiError]]] = {error.status: error for error in (NothingHere, MethodNotAllowed)}
+"""What starlette says by the name of the status alone."""
 _Meaning = Callable[[Request, Any], ApiError]
 """What an exception that came out of a route means to its client."""
 
@@ -134,12 +141,12 @@ def install_error_handlers(app: FastAPI, shapes: Mapping[str, Shape]) -> None:
         headers = dict(error.headers or {})
         if error.status_code == 405:  # starlette names the methods of the first route alone
             headers["Allow"] = ", ".join(_methods_here(request))
-        detail = _SENTENCES.get(error.status_code) if error.detail == phrase_of(error.status_code) else None
-        return answer(request, _of_status(error.status_code, detail or str(error.detail)), headers)
+        plain = _PLAIN.get(error.status_code) if error.detail == phrase_of(error.status_code) else None
+        return answer(request, problem_of(plain()) if plain else _of_status(error), headers)
 
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, error: Exception) -> Response:
-        return answer(request, _of_status(500, "Something went wrong in the server; its log has the details."), {})
+        return answer(request, problem_of(Unforeseen()), {})
 
 
 def _methods_here(request: Request) -> list[str]:
@@ -150,6 +157,7 @@ def _methods_here(request: Request) -> list[str]:
     return [name for name in taken if name != request.method]
 
 
-def _of_status(status: int, detail: str) -> Problem:
-    phrase = phrase_of(status)
-    return Problem(title=phrase, status=status, detail=detail, code=phrase.lower().replace(" ", "_"))
+def _of_status(error: HTTPException) -> Problem:
+    phrase = phrase_of(error.status_code)
+    code = phrase.lower().replace(" ", "_")
+    return Problem(title=phrase, status=error.status_code, detail=str(error.detail), code=code)

@@ -7,7 +7,7 @@ import typer
 
 from steno.client import Client
 from steno.client_errors import ClientError
-from steno.terminal import complain, fail, out
+from steno.terminal import complain, fail, harmless, out
 from steno.transcribe import DEFAULT_SERVER
 
 app = typer.Typer(no_args_is_help=True, help="List, show, cancel, retry and delete jobs.")
@@ -47,7 +47,7 @@ def show(jobs: JobIds, server: Server = DEFAULT_SERVER) -> None:
     for job_id in jobs:
         status = _asked(lambda client, job_id=job_id: client.status(job_id), server)
         status.pop("result", None)
-        print(json.dumps(status, indent=2, ensure_ascii=False))
+        print(harmless(json.dumps(status, indent=2, ensure_ascii=False)))
 
 
 @app.command()
@@ -87,13 +87,13 @@ def deliveries(
 ) -> None:
     """What a job's webhook told, attempt by attempt."""
     log = _asked(lambda client: client.deliveries(job, again), server)
-    out.print(log["url"], highlight=False, soft_wrap=True, markup=False)
+    out.print(harmless(log["url"]), highlight=False, soft_wrap=True, markup=False)
     for event in log["events"]:
         due = f", next attempt {event['next_at']}" if event["next_at"] else ""
         out.print(f"  {event['type']}  {event['state']}{due}  {event['id']}", highlight=False, soft_wrap=True)
         for attempt in event["attempts"]:
             came = attempt["error"] or f"answered {attempt['status']}"
-            out.print(f"    {attempt['at']}  {came}", highlight=False, soft_wrap=True, markup=False)
+            out.print(harmless(f"    {attempt['at']}  {came}"), highlight=False, soft_wrap=True, markup=False)
 
 
 def _asked(ask: Any, server: str) -> Any:
@@ -135,6 +135,7 @@ def _print(job: dict[str, Any]) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    about = ", ".join(filter(None, (job["filename"], *job["labels"])))
+    about = ", ".join(filter(None, (job["filename"], *job["labels"]))).replace("\n", " ")
     reason = job["error"] or job["message"]
-    out.print(f"    {about}" + (f": {reason}" if reason else ""), highlight=False, soft_wrap=True, markup=False)
+    told = f"    {about}" + (f": {reason}" if reason else "")
+    out.print(harmless(told), highlight=False, soft_wrap=True, markup=False)

@@ -1,5 +1,6 @@
 """How the commands speak: results on standard output, everything else on standard error, and one way to fail."""
 
+import unicodedata
 from typing import NoReturn
 
 import typer
@@ -19,7 +20,12 @@ def fail(message: object, code: int = 1) -> NoReturn:
 
 def complain(message: object) -> None:
     """A sentence on what went wrong, as it is: names of files may hold what looks like markup."""
-    err.print(str(message), style="red", highlight=False, soft_wrap=True, markup=False)
+    err.print(harmless(str(message)), style="red", highlight=False, soft_wrap=True, markup=False)
+
+
+def harmless(text: str) -> str:
+    """A text that somebody else wrote, without the control characters by which it could steer the terminal; lines stay."""
+    return "".join("\ufffd" if unicodedata.category(one) == "Cc" and one != "\n" else one for one in text)
 
 
 def settings() -> Settings:

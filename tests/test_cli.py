@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from conftest import DATA
@@ -283,6 +284,17 @@ def test_jobs_are_listed_shown_and_deleted(stack: Stack, tmp_path: Path) -> None
     assert steno("jobs", "delete", job_id, *on).stdout == f"{job_id} deleted\n"
     assert steno("jobs", "list", "--label", "mine", *on).stdout == "No such jobs.\n"
     assert steno("jobs", "show", job_id, *on).returncode == 1
+
+
+def test_a_name_that_would_steer_the_terminal_is_shown_without_that(stack: Stack) -> None:
+    name = "\x1b[2J\x9b31mmine\ntwo.flac"
+    form = {"engine": "faster-whisper", "labels": "steering"}
+    body = (DATA / "exact-fr-5.flac").read_bytes()
+    sent = httpx.post(f"{stack.url}/transcribe", data=form, files={"file": (name, body)}, timeout=60)
+    for command in (("list", "--label", "steering"), ("show", sent.json()["job_id"])):
+        shown = steno("jobs", *command, "--server", stack.url).stdout
+        assert "mine" in shown
+        assert not set(shown) & {"\x1b", "\x9b"}
 
 
 def test_a_failed_job_is_in_the_list_with_its_reason_and_can_be_retried(stack: Stack, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A door's form: how its fields become an engine, its options, and the way the job is treated."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -44,8 +45,11 @@ class Form:
 
 
 def last_values(fields: Fields) -> dict[str, Any]:
-    """One value a field, the last; an empty one is as one that is absent."""
-    return {name: values[-1] for name, values in fields.items() if values[-1]}
+    """One value a field, the last; but labels add up. An empty one is as one that is absent."""
+    given = {name: values[-1] for name, values in fields.items() if values[-1]}
+    if "labels" in fields:
+        given["labels"] = ",".join(fields["labels"])
+    return given
 
 
 def asked_for(settings: Settings, given: Mapping[str, Any]) -> tuple[Options, Handling]:
@@ -67,8 +71,20 @@ def asked_for(settings: Settings, given: Mapping[str, Any]) -> tuple[Options, Ha
 
 
 def invalid(error: ValidationError) -> InvalidField:
-    """The fields at fault."""
-    return wrong_fields((str(fault["loc"][0]), fault["msg"]) for fault in error.errors())
+    """The fields at fault, each with the first thing that is wrong with it."""
+    first: dict[str, Any] = {}
+    for fault in error.errors():
+        first.setdefault(str(fault["loc"][0]), fault)
+    return wrong_fields((name, _sentence(fault)) for name, fault in first.items())
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    """With the entry at fault, where the field holds many."""
+    name, *within = fault["loc"]
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if within and isinstance(within[0], int):
+        return f"number {within[0] + 1}: {message}"
+    return f"{json.dumps(within[0][:_LONGEST_NAME])}: {message}" if within and name == "metadata" else message
 
 
 def _asked_natively(settings: Settings, fields: Fields) -> tuple[Options, Handling]:

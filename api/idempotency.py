@@ -25,10 +25,12 @@ Claiming = Callable[[], Awaitable[Claim]]
 
 def key_of(request: Request) -> str | None:
     """The request's key: a quoted string by the draft, a bare value as most clients send it. Raises BadIdempotencyKey."""
-    given = request.headers.get("idempotency-key")
-    if given is None:
+    given = set(request.headers.getlist("idempotency-key"))
+    if not given:
         return None
-    key = given.strip()
+    if len(given) > 1:
+        raise BadIdempotencyKey("Two different headers Idempotency-Key came with one request; send one.")
+    key = given.pop().strip()
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = key[1:-1]
     if not key or len(key) > _LONGEST_KEY or not key.isprintable() or not key.isascii():

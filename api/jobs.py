@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import errors
@@ -31,7 +31,7 @@ class JobFilter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     engine: EngineName | None = Field(None, description="Only jobs of this engine.")
-    label: str | None = Field(None, description="Only jobs with this label.")
+    label: str | None = Field(None, min_length=1, description="Only jobs with this label.")
 
     def matches(self, fields: dict[str, Any]) -> bool:
         """Whether a job, by the fields of its view, is meant."""
@@ -76,8 +76,12 @@ async def list_jobs(state: AppState, query: Annotated[ListQuery, Query()]) -> Jo
 
 
 @router.post("/jobs/retry", summary="Retry all failed jobs", responses=problems(errors.InvalidField, *_UNAVAILABLE))
-async def retry_failed_jobs(state: AppState, query: Annotated[RetryQuery, Query()]) -> RetriedJobs:
+async def retry_failed_jobs(request: Request, state: AppState, query: Annotated[RetryQuery, Query()]) -> RetriedJobs:
     """Queues every failed job again, those that match only, as if it had never been tried."""
+    if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
+        raise errors.wrong_field(
+            "body", "say in the URL which jobs are meant, as in /jobs/retry?label=court; send no body"
+        )
     failed: list[str] = []
     for chunk in await asyncio.to_thread(lambda: list(newest_first(state.queue.redis))):
         for view in await brief_views(state, [job_id for job_id, _ in chunk]):

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -84,22 +85,35 @@ class UrlRequest(BaseModel):
 
 
 def _labels(value: Any) -> Any:
-    """Labels come comma separated."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    """Labels come comma separated; one that comes twice counts once."""
+    if not isinstance(value, str):
+        return value
+    return list(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
 
 
 def _json_object(value: Any) -> Any:
     try:
-        return json.loads(value) if isinstance(value, str) else value
+        found = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):  # deeply nested
-        raise ValueError("give a JSON object of texts") from None
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError('give a JSON object of texts, such as {"case": "12"}')
+    return found
 
 
-Label = Annotated[str, Field(max_length=64)]
+def _one_line(value: str) -> str:
+    if any(
+        unicodedata.category(character) == "Cc" for character in value
+    ):  # where it is shown, it must not steer a terminal
+        raise ValueError("give one line without control characters")
+    return value
+
+
+Label = Annotated[str, Field(max_length=64), AfterValidator(_one_line)]
 Labels = Annotated[
     list[Label], Field(max_length=16), BeforeValidator(_labels), WithJsonSchema({"type": "string", "maxLength": 1100})
 ]
-MetadataKey = Annotated[str, Field(max_length=64)]
+MetadataKey = Annotated[str, Field(max_length=64), AfterValidator(_one_line)]
 MetadataValue = Annotated[str, Field(max_length=512)]
 Metadata = Annotated[
     dict[MetadataKey, MetadataValue],
@@ -117,10 +131,11 @@ class HandlingRequest(BaseModel):
         description="Which jobs are taken first; `normal` if absent. Of ten jobs one is always of the lowest that waits.",
     )
     labels: Labels | None = Field(
-        None, description="For finding the job again: at most 16 of 64 characters, comma separated."
+        None, description="For finding the job again: at most 16 of 64 characters, comma separated or a field each."
     )
     metadata: Metadata | None = Field(
-        None, description="Yours, given back with the job: a JSON object of at most 16 texts of 512 characters."
+        None,
+        description="Yours, given back with the job: a JSON object of at most 16 texts of 512 characters, by names of 64.",
     )
     callback_url: str | None = Field(
         None, max_length=2000, description="Called when the job is over: see docs/webhooks.md."

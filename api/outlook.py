@@ -9,12 +9,13 @@ from typing import Final, cast
 from redis.asyncio import Redis
 
 from steno.jobs.course import SPEEDS, parse_speeds
+from steno.jobs.queue import job_key
 from steno.jobs.record import PRIORITIES
 from steno.jobs.roster import Roster
-from steno.jobs.state import JobState, queue_key
+from steno.jobs.state import STATUS_FIELDS, JobState, parse_state, queue_key, started_key
 
 _PLACE_SECONDS: Final = 0.5
-_PACE_SECONDS: Final = 5.0
+_PACE_SECONDS: Final = 2.0
 _REMEMBERED: Final = 2000
 _STALE: Final = (0.0, None)
 
@@ -22,13 +23,26 @@ Ahead = tuple[int | None, float | None]
 """Position, and seconds until the job is done."""
 
 
+@dataclass(frozen=True)
+class Pace:
+    """Of an engine: how many `workers` it has, the seconds that a job took of late, and those yet to go for jobs in hand."""
+
+    workers: int
+    seconds: float
+    in_hand: float
+
+    def until_done(self, place: int) -> float:
+        """Seconds until the job in this place is done: all workers together do what is before it."""
+        return round((self.in_hand + (place - 1) * self.seconds) / self.workers + self.seconds, 1)
+
+
 @dataclass
 class Outlook:
-    """Asked at each poll, so what it knows may be half a second old, of workers and speed five seconds."""
+    """Asked at each poll, so what it knows may be half a second old, of workers and what they do two seconds."""
 
     roster: Roster
     _places: dict[str, tuple[float, int | None]] = field(default_factory=dict)
-    _paces: dict[str, tuple[float, float | None]] = field(default_factory=dict)
+    _paces: dict[str, tuple[float, Pace | None]] = field(default_factory=dict)
 
     async def of(self, redis: Redis, waiting: Mapping[str, JobState]) -> dict[str, Ahead]:
         """Of each queued job: its position, 1 for the next job to be taken, and seconds until it is done; None where not known.
@@ -49,21 +63,35 @@ class Outlook:
         self._places |= {job_id: (now + _PLACE_SECONDS, place) for job_id, place in asked.items()}
         return asked | {job_id: place for job_id, (_, place) in fresh.items()}
 
-    async def _pace(self, redis: Redis, engine: str) -> float | None:
-        """Seconds between two finished jobs of the engine, by all its workers together."""
+    async def _pace(self, redis: Redis, engine: str) -> Pace | None:
+        """None while no job of the engine was done."""
         now = time.monotonic()
-        until, pace = self._paces.get(engine, (0.0, None))
+        until, pace = self._paces.get(engine, _STALE)
         if now >= until:
             self._paces[engine] = now + _PACE_SECONDS, pace  # first, so that others do not ask meanwhile
             seconds = parse_speeds(cast("bytes | None", await redis.hget(SPEEDS, engine))).get("job")
             workers = len((await asyncio.to_thread(self.roster.offers)).get(engine, ()))
-            pace = None if seconds is None else seconds / max(1, workers)
+            pace = None
+            if seconds is not None:
+                pace = Pace(max(1, workers), seconds, await _ask_in_hand(redis, engine, seconds))
             self._paces[engine] = now + _PACE_SECONDS, pace
         return pace
 
 
-def _outlook(place: int | None, pace: float | None) -> Ahead:
-    return place, None if place is None or pace is None else round(place * pace, 1)
+def _outlook(place: int | None, pace: Pace | None) -> Ahead:
+    return place, None if place is None or pace is None else pace.until_done(place)
+
+
+async def _ask_in_hand(redis: Redis, engine: str, otherwise: float) -> float:
+    """Seconds of work left in the engine's running jobs; of one that does not know, `otherwise`."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for priority in PRIORITIES:
+            pipe.zrange(started_key(engine, priority), 0, -1)
+        entries = [entry.decode() for line in await pipe.execute() for entry in line]
+        for job_id in dict.fromkeys(entry.partition(":")[0] for entry in entries):
+            pipe.hmget(job_key(job_id), STATUS_FIELDS)
+        running = [state for state in map(parse_state, await pipe.execute()) if state is not None and state.held]
+    return sum(otherwise if state.seconds_left is None else state.seconds_left for state in running)
 
 
 async def _ask_places(redis: Redis, waiting: Mapping[str, JobState]) -> dict[str, int | None]:

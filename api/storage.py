@@ -180,7 +180,7 @@ class Intake:
         if self.upload is None:
             raise wrong_field(self.form.file, "Field required")
         options, handling = self.form.asked(self.settings, self.fields)
-        return Submission(self.upload, self._job_id, self._audio, self._filename, options, handling)
+        return Submission(self.upload, self._job_id, self._audio, self._filename, options, handling, fields=self.fields)
 
     async def _follow(self, event: Event) -> None:
         match event:

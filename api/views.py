@@ -12,7 +12,7 @@ from api.errors import JobNotFound
 from api.outlook import Ahead
 from api.state import State
 from steno.jobs.queue import job_key
-from steno.jobs.record import CANCELED, ERROR, REQUEST, TRANSCRIPT, JobRequest, Status, iso_time
+from steno.jobs.record import CANCELED, ERROR, HISTORY, REQUEST, TRANSCRIPT, JobRequest, Status, iso_time
 from steno.jobs.state import STATUS_FIELDS, JobState, parse_state
 from steno.storage import Storage, is_job_id
 
@@ -97,7 +97,9 @@ async def _known_view(state: State, job_id: str, known: JobState | None, line: _
 
 def _waiting_view(job_id: str, known: JobState, line: _Line) -> JobView:
     message, position, seconds_left = None, None, known.seconds_left
+    stage, progress = known.stage, known.progress
     if known.status is Status.QUEUED:
+        stage, progress = "queued", 0.0  # a worker that Redis forgot may still tell of another
         position, seconds_left = line.ahead[job_id]
         if known.engine not in line.offered:
             message = f"No running worker offers the engine '{known.engine}'; the job waits until one does."
@@ -107,8 +109,8 @@ def _waiting_view(job_id: str, known: JobState, line: _Line) -> JobView:
     return _view(
         job_id,
         known.status,
-        stage=known.stage,
-        progress=known.progress,
+        stage=stage,
+        progress=progress,
         message=message,
         position=position,
         seconds_left=seconds_left,
@@ -160,7 +162,7 @@ def _outcome_view(storage: Storage, job_id: str, told: dict[str, Any], brief: bo
     """What came of the job; of two records that a race left, the first in OUTCOMES counts."""
     warnings = told.pop("warnings", None)
     if (canceled := storage.get(job_id, CANCELED)) is not None:
-        return _view(job_id, Status.CANCELED, **{**told, "ended_at": canceled["canceled_at"]})
+        return _view(job_id, Status.CANCELED, **{**told, **_history(canceled), "ended_at": canceled["canceled_at"]})
     if storage.has(job_id, TRANSCRIPT):
         result = None if brief and warnings is not None else storage.read(job_id, TRANSCRIPT)
         if warnings is None:
@@ -169,10 +171,14 @@ def _outcome_view(storage: Storage, job_id: str, told: dict[str, Any], brief: bo
         told |= {"warnings": warnings, "ended_at": ended_at, "progress": 1.0}
         return _view(job_id, Status.FINISHED, None if brief else result, **told)
     if (error := storage.get(job_id, ERROR)) is not None:
-        told |= {"attempts": error["attempts"], "ended_at": error["failed_at"]}
+        told |= {**_history(error), "ended_at": error["failed_at"]}
         return _view(job_id, Status.FAILED, error=error["message"], error_code=error["code"], **told)
     # Accepted, not over, and Redis has no word of it: the sweep will queue it again.
     return _view(job_id, Status.QUEUED, stage="queued", **{**told, "ended_at": None})
+
+
+def _history(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: record[name] for name in HISTORY if record.get(name) is not None}
 
 
 def _moment(seconds: float | None) -> str | None:

@@ -70,7 +70,9 @@ class WarmWorker(SimpleWorker):
         try:
             self.perform_job(job, queue, execution)
             settle(self._settings, self._place.storage, self._job_queue, job.id)
-        except OSError:
+        except RedisError:
+            raise  # the crew waits until it is back
+        except Exception:  # one job's trouble is no other's: the janitor sees to it
             log.exception("Job %s is over, but not all was put in order", job.id, extra={"action": "settle_failed"})
         finally:
             self._held = None

@@ -16,6 +16,7 @@ from api.tests.conftest import Serve
 from api.tests.desk import HEARD, Desk
 from api.tests.server import Server, eventually
 from conftest import MakeSettings
+from steno.config import Settings
 from steno.jobs import reuse
 from steno.jobs.record import TRANSCRIPT
 from steno.jobs.submit import keyed_job_id
@@ -50,6 +51,24 @@ def test_storage_remembers_the_key_when_redis_does_not(server_over: Server, redi
     first = post(server_over)
     redis.flushdb()
     assert post(server_over).json() == first.json()
+
+
+def test_a_default_that_the_operator_changed_makes_no_other_request(serve: Serve, settings: Settings) -> None:
+    folder = settings.upload_dir
+    first = post(serve(upload_dir=folder, default_model="small")).json()
+    second = post(serve(upload_dir=folder, default_model="tiny"))
+    assert (second.status_code, second.json()) == (200, first)
+
+
+def test_two_keys_are_one_too_many(server_over: Server) -> None:
+    answer = httpx.post(
+        f"{server_over.url}/transcribe",
+        data={"engine": "whisperx"},
+        files={"file": ("a.wav", WAV)},
+        headers=[("idempotency-key", "k1"), ("idempotency-key", "k2")],
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_idempotency_key")
+    assert server_over.left() == []
 
 
 @pytest.mark.parametrize("changed", [{"content": WAV + b"x"}, {"language": "fr"}, {"labels": "x"}])
@@ -167,6 +186,16 @@ def test_a_recording_heard_before_is_answered_from_its_transcript_and_says_so(se
     assert desk.queue.unfinished() == set()
     shutil.rmtree(desk.storage.root / before)
     assert httpx.get(f"{server_over.url}/status/{job_id}").json()["status"] == "finished"
+
+
+@pytest.mark.parametrize("keep", ["true", "false"])
+def test_a_recording_that_is_not_to_be_kept_goes_with_a_reused_transcript_too(
+    server_over: Server, desk: Desk, keep: str
+) -> None:
+    finished_before(server_over, desk)
+    job_id = post(server_over, None, reuse="true", keep_audio=keep).json()["job_id"]
+    assert httpx.get(f"{server_over.url}/status/{job_id}").json()["status"] == "finished"
+    assert desk.storage.has(job_id, "audio.wav") == (keep == "true")
 
 
 @pytest.mark.parametrize("asked", [{}, {"reuse": "true", "language": "fr"}, {"reuse": "true", "content": WAV + b"x"}])

@@ -25,6 +25,12 @@ def test_the_order_of_the_fields_does_not_matter(server: Server, parts: tuple[by
     assert server.request_of(server.post(*parts).job_id)["options"]["engine"] == "whisperx"
 
 
+def test_labels_may_come_one_by_one_and_what_is_said_twice_counts_once(server: Server) -> None:
+    labels = (field("labels", text) for text in ("court", "2026, court", ""))
+    told = server.request_of(server.post(ENGINE, *labels, recording()).job_id)
+    assert told["labels"] == ["court", "2026"]
+
+
 def test_the_request_is_written_down(server: Server) -> None:
     job_id = server.post(ENGINE, field("language", "German"), field("model", "tiny"), recording()).job_id
     told = server.request_of(job_id)
@@ -105,6 +111,16 @@ def test_an_empty_file_is_refused(server: Server, parts: tuple[bytes, ...]) -> N
         ((field("engine", " whisperx"), recording()), "engine"),
         ((ENGINE, field("note", "x" * 70_000), recording()), "longer than"),
         ((ENGINE, field("metadata", "[" * 60_000), recording()), "metadata: Give a JSON object of texts"),
+        ((ENGINE, field("metadata", "[1]"), recording()), "metadata: Give a JSON object of texts"),
+        (
+            (ENGINE, field("metadata", '{"a": "1", "b": 2}'), recording()),
+            'metadata: "b": Input should be a valid string',
+        ),
+        ((ENGINE, field("metadata", '{"a\\u001b": "1"}'), recording()), "one line without control characters"),
+        (
+            (ENGINE, field("labels", "a,b\x1b[2J"), recording()),
+            "labels: number 2: Give one line without control characters",
+        ),
     ],
 )
 def test_a_form_with_wrong_fields_is_refused(server: Server, parts: tuple[bytes, ...], said: str) -> None:

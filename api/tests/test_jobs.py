@@ -1,6 +1,6 @@
 """What may be done with jobs: list them by page and filter, cancel, retry, delete."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -8,11 +8,14 @@ from fastapi.testclient import TestClient
 from redis import Redis
 
 from api.models import JobList
+from api.outlook import Pace
 from api.tests.desk import Desk
 from steno.jobs import reuse
 from steno.jobs.course import SPEEDS
 from steno.jobs.listing import INDEX, newest_first
+from steno.jobs.queue import job_key
 from steno.jobs.record import CANCELED, ERROR, REQUEST, JobRequest
+from steno.jobs.state import started_key
 from steno.jobs.sweep import Sweep
 from steno.webhooks.due import DUE, HELD
 
@@ -96,7 +99,7 @@ def test_the_list_is_filtered_by_status_engine_and_label(client: TestClient, des
     "query",
     [
         {"status": "lost"}, {"limit": 0}, {"limit": 201}, {"cursor": "x"}, {"cursor": "1_"}, {"cursor": "²_a"},
-        {"engine": "whisperz"}, {"lable": "court"},
+        {"engine": "whisperz"}, {"lable": "court"}, {"label": ""},
     ],
 )  # fmt: skip
 def test_a_question_that_makes_no_sense_is_refused(client: TestClient, desk: Desk, query: dict[str, Any]) -> None:
@@ -141,6 +144,16 @@ def test_a_cancel_outlives_a_redis_that_lost_its_memory(client: TestClient, desk
     assert desk.queue.queue("whisperx").get_job_ids() == []
 
 
+def test_what_was_done_before_a_cancel_is_told_after_it_too(client: TestClient, desk: Desk) -> None:
+    job_id = desk.started(attempts=2)
+    desk.redis.hset(job_key(job_id), "started_at", "2026-01-02T03:04:05.000000Z")
+    at_once = client.post(f"/jobs/{job_id}/cancel").json()
+    desk.queue.forget(job_id)  # as the worker does that lets go
+    later = client.get(f"/status/{job_id}").json()
+    assert {name: later[name] for name in at_once} == at_once
+    assert (later["attempts"], later["started_at"]) == (2, "2026-01-02T03:04:05.000000Z")
+
+
 def test_what_is_over_cannot_be_canceled(client: TestClient, desk: Desk) -> None:
     answer = client.post(f"/jobs/{desk.finished()}/cancel")
     assert (answer.status_code, answer.json()["code"]) == (409, "move_refused")
@@ -149,10 +162,13 @@ def test_what_is_over_cannot_be_canceled(client: TestClient, desk: Desk) -> None
 @pytest.mark.parametrize("ended", ["failed", "canceled"])
 def test_a_job_is_retried_as_if_it_were_new(client: TestClient, desk: Desk, ended: str) -> None:
     job_id = desk.failed() if ended == "failed" else desk.queued()
+    if ended == "failed":
+        desk.redis.hset(job_key(job_id), "started_at", "2026-01-02T03:04:05.000000Z")
     if ended == "canceled":
         client.post(f"/jobs/{job_id}/cancel")
     told = client.post(f"/jobs/{job_id}/retry")
     assert (told.status_code, told.json()["status"], told.json()["attempts"]) == (200, "queued", 0)
+    assert (told.json()["started_at"], told.json()["ended_at"]) == (None, None)
     assert desk.queue.queue("whisperx").get_job_ids() == [job_id]
     assert not desk.storage.has(job_id, ERROR)
     assert not desk.storage.has(job_id, CANCELED)
@@ -195,6 +211,14 @@ def test_a_filter_spelt_wrongly_retries_nothing(client: TestClient, desk: Desk) 
     answer = client.post("/jobs/retry", params={"lable": "court"})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "lable")
     assert "there is no such parameter" in answer.json()["detail"]
+    assert listed(client, status="failed") == [failed]
+
+
+@pytest.mark.parametrize("body", [b"label=court", b'{"label": "court"}', iter([b"label=", b"court"])])
+def test_a_filter_in_the_body_retries_nothing(client: TestClient, desk: Desk, body: bytes | Iterator[bytes]) -> None:
+    failed = desk.failed()
+    answer = client.post("/jobs/retry", content=body)
+    assert (answer.status_code, "say in the url" in answer.json()["detail"].lower()) == (422, True)
     assert listed(client, status="failed") == [failed]
 
 
@@ -281,6 +305,18 @@ def test_a_waiting_job_tells_how_long_it_may_take_once_speed_was_measured(client
     for name in ("b", "c"):
         desk.queued(name, engine="pocketsphinx")
     assert client.get("/status/c").json()["seconds_left"] == 60.0
+
+
+def test_what_is_left_of_jobs_in_hand_counts_before_those_that_wait(client: TestClient, desk: Desk) -> None:
+    desk.offer("whisperx", 20)
+    desk.redis.hset(SPEEDS, "whisperx", '{"job": 30.0}')
+    running = desk.started(seconds_left=200.0)
+    desk.redis.zadd(started_key("whisperx", "normal"), {f"{running}:an-attempt": 1e12, "of-a-dead:worker": 1e12})
+    assert client.get(f"/status/{desk.queued('next')}").json()["seconds_left"] == 230.0
+
+
+def test_several_workers_share_what_is_before_a_job() -> None:
+    assert Pace(workers=2, seconds=30.0, in_hand=100.0).until_done(3) == 110.0
 
 
 def test_a_deletion_that_lost_redis_half_way_is_ended_by_the_next(client: TestClient, desk: Desk, redis: Redis) -> None:

@@ -53,6 +53,15 @@ def test_a_running_job_tells_its_progress(client: TestClient, desk: Desk) -> Non
     assert told["message"] is None
 
 
+def test_a_job_that_waits_is_at_no_stage_whatever_a_worker_that_redis_forgot_tells(
+    client: TestClient, desk: Desk
+) -> None:
+    job_id = desk.queued()
+    desk.writes(job_id, stage="transcribing", progress=0.5)
+    told = status_of(client, job_id)
+    assert (told["status"], told["stage"], told["progress"]) == ("queued", "queued", 0.0)
+
+
 def test_a_finished_job_brings_its_transcript(client: TestClient, desk: Desk) -> None:
     told = status_of(client, desk.finished())
     assert (told["status"], told["progress"], told["error"]) == ("finished", 1.0, None)

@@ -11,7 +11,7 @@ from redis.driver_info import DriverInfo
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from rq import Queue
-from rq.exceptions import DuplicateJobError, NoSuchJobError
+from rq.exceptions import DuplicateJobError, InvalidJobOperation, NoSuchJobError
 from rq.job import Job
 from rq.registry import ScheduledJobRegistry
 from rq.serializers import JSONSerializer
@@ -38,8 +38,8 @@ _SOCKET_SECONDS: Final = 5.0
 _READ_BYTES: Final = 1 << 12
 """Read from Redis at once. redis-py takes 64 KB and cuts them down to what came; of the rest a small object takes a bit, the next
 64 KB do not fit in any more, and so the heap of a worker grew by half a megabyte an hour."""
-_TORN: Final = (NoSuchJobError, ResponseError, ValueError, KeyError, TypeError)
-"""What RQ raises for a job that is gone, or of which a lost Redis left only a part."""
+_TORN: Final = (NoSuchJobError, InvalidJobOperation, ResponseError, ValueError, KeyError, TypeError)
+"""What RQ raises for a job that is gone, or goes at this moment, or of which a lost Redis left only a part."""
 _SET_IF_THERE: Final = (
     "return redis.call('exists', KEYS[1]) == 1 and redis.call('hset', KEYS[1], ARGV[1], ARGV[2]) or 0"
 )
@@ -130,6 +130,7 @@ class JobQueue:
         self.redis.hdel(job_key(job.id), CANCEL_FIELD)
         if afresh:
             job.meta = described(request)
+            job.started_at = job.ended_at = None
         self.redis.sadd(UNFINISHED, job.id)
         queue.enqueue_job(job, at_front=not afresh)  # what was lost has waited already
 

@@ -1,6 +1,7 @@
 """What is written down about a job: the request beside its recording, and the states it passes through."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -32,7 +33,7 @@ class Status(StrEnum):
 
 
 MOVES: Final[dict[Status, tuple[Status, ...]]] = {
-    Status.QUEUED: (Status.STARTED, Status.FAILED, Status.CANCELED),
+    Status.QUEUED: (Status.STARTED, Status.FINISHED, Status.FAILED, Status.CANCELED),
     Status.STARTED: (Status.FINISHED, Status.FAILED, Status.CANCELED, Status.QUEUED),
     Status.FINISHED: (),
     Status.FAILED: (Status.QUEUED,),
@@ -115,11 +116,18 @@ def iso_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def error_record(code: str, message: str, attempts: int, run: int = 0) -> dict[str, Any]:
-    """What `error.json` holds; `run` is the request's."""
-    return {"code": code, "message": message, "attempts": attempts, "failed_at": utc_now(), "run": run}
+HISTORY: Final = ("attempts", "enqueued_at", "started_at")
+"""What RQ knew of a job, and would take with it; where a record holds it, that is what the job tells."""
 
 
-def canceled_record(run: int) -> dict[str, Any]:
-    """What `canceled.json` holds; `run` is the request's."""
-    return {"canceled_at": utc_now(), "run": run}
+def error_record(
+    code: str, message: str, attempts: int, run: int = 0, history: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What `error.json` holds; `run` is the request's, `history` what else of HISTORY is known."""
+    told = {"code": code, "message": message, "failed_at": utc_now(), "run": run}
+    return {**told, **(history or {}), "attempts": attempts}
+
+
+def canceled_record(run: int, history: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What `canceled.json` holds; `run` is the request's, `history` what of HISTORY is known."""
+    return {"canceled_at": utc_now(), "run": run, **(history or {})}

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from steno.jobs.record import JobRequest, Status
+from steno.jobs.record import HISTORY, JobRequest, Status
 
 CANCEL_FIELD: Final = "steno_canceled"
 """A field of our own in RQ's hash of a job: set where a job shall stop, read by the worker that has it."""
@@ -29,6 +29,11 @@ def queue_name(engine: str, priority: str = "normal") -> str:
 def queue_key(engine: str, priority: str) -> str:
     """The Redis key of RQ's list of the jobs that wait."""
     return f"rq:queue:{queue_name(engine, priority)}"
+
+
+def started_key(engine: str, priority: str) -> str:
+    """The Redis key of RQ's set of attempts under way: `job id:attempt's id`."""
+    return f"rq:wip:{queue_name(engine, priority)}"
 
 
 def engine_of_queue(name: str) -> str:
@@ -73,6 +78,11 @@ class JobState:
     started_at: str | None
     ended_at: str | None
     about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def history(self) -> dict[str, Any]:
+        """What stays to be told of the job once RQ has forgotten it."""
+        return {name: getattr(self, name) for name in HISTORY}
 
 
 def parse_state(values: Sequence[Any]) -> JobState | None:

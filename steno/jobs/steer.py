@@ -50,7 +50,8 @@ def cancel(storage: Storage, queue: JobQueue, job_id: str) -> None:
         if ended in (Status.FINISHED, Status.FAILED):
             raise MoveRefused(f"The job is {ended} already; there is nothing to cancel.")
         if ended is None:
-            storage.put(job_id, CANCELED, canceled_record(request.run))
+            state = queue.state(job_id)
+            storage.put(job_id, CANCELED, canceled_record(request.run, state.history if state else None))
         queue.let_go(job_id)
         tell_over(storage, queue.redis, job_id)
 

@@ -2,15 +2,15 @@
 
 import contextlib
 import uuid
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from steno.jobs import reuse
 from steno.jobs.options import Options
 from steno.jobs.queue import JobQueue, RedisError
 from steno.jobs.record import REQUEST, RETENTION, TRANSCRIPT, Handling, JobRequest, utc_now
-from steno.jobs.settle import tell_over
+from steno.jobs.settle import drop_audio, tell_over
 from steno.storage import JobExists, Storage, Upload
 from steno.webhooks.deliveries import plan
 
@@ -43,7 +43,8 @@ class Claim:
 class Submission:
     """A recording that arrived whole, with all that was asked. `audio` is its name inside the job's folder.
 
-    One that is `resumable` belongs to somebody who will submit it again if this time fails, under the same id.
+    One that is `resumable` belongs to somebody who will submit it again if this time fails, under the same id. `fields` are the
+    form's as they came: with an Idempotency-Key they tell a repeated request from another, whatever the server's defaults became.
     """
 
     upload: Upload
@@ -53,6 +54,7 @@ class Submission:
     options: Options
     handling: Handling = Handling()  # noqa: RUF009 - frozen
     resumable: bool = False
+    fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -171,10 +173,14 @@ def _answered(storage: Storage, queue: JobQueue, request: JobRequest, twin: str)
         return False
     queue.index(request.job_id, request.created_at)
     storage.put(request.job_id, TRANSCRIPT, transcript)
+    if not request.keep_audio:
+        drop_audio(storage, request.job_id)
     with contextlib.suppress(RedisError):  # the job is whole; the janitor tells what this could not
         tell_over(storage, queue.redis, request.job_id)
     return True
 
 
 def _fingerprint(sent: Submission, digest: str) -> str:
-    return reuse.fingerprint(digest, sent.options.to_dict(), asdict(sent.handling), sent.filename)
+    return reuse.fingerprint(
+        digest, {name: [*given] for name, given in sent.fields.items() if any(given)}, sent.filename
+    )

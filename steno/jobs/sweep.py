@@ -21,9 +21,10 @@ from steno.config import DAY, Settings
 from steno.jobs import news
 from steno.jobs.errors import JobError, Unforeseen, WorkerDied
 from steno.jobs.janitor import Janitor
-from steno.jobs.queue import JobQueue, paused
+from steno.jobs.queue import JobQueue, job_key, paused
 from steno.jobs.record import CANCELED, ERROR, REQUEST, TRANSCRIPT, JobRequest, Status, error_record, outcome
 from steno.jobs.settle import tell_over
+from steno.jobs.state import JobState
 from steno.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -104,6 +105,8 @@ class Sweep:
                 # Not the registry's score: that is a moment by the worker's clock, which may have been set since.
                 if self._queue.redis.exists(Execution(execution_id, job_id, self._queue.redis).key):
                     accounted.add(job_id)
+                elif not self._queue.redis.exists(job_key(job_id)):  # deleted, after its worker had died
+                    self._queue.redis.zrem(registry.key, f"{job_id}:{execution_id}")
             self._queue.redis.zremrangebyscore(registry.key, 0, now - DAY)  # not at once: a heartbeat may yet revive it
         return accounted
 
@@ -125,9 +128,8 @@ class Sweep:
             data = self._storage.get(job_id, REQUEST)
             request = None if data is None else JobRequest.from_dict(data)
         except (ValueError, KeyError, TypeError):
-            self._fail(
-                job_id, Unforeseen("The job's request in storage cannot be read; upload the recording again."), 0
-            )
+            unread = Unforeseen("The job's request in storage cannot be read; upload the recording again.")
+            self._fail(job_id, unread, self._queue.state(job_id))
             return
         state, ended = self._queue.state(job_id), outcome(self._storage, job_id)
         afresh = request is not None and state is not None and state.about.get("run", 0) != request.run
@@ -142,9 +144,11 @@ class Sweep:
         elif state and not afresh and state.status in _TRIED and state.attempts >= self._settings.max_attempts:
             times = f"all {state.attempts} times it was tried"
             died = WorkerDied(f"The worker died in the middle of the job, {times}.")
-            self._fail(job_id, died if state.status is Status.STARTED else Unforeseen(), state.attempts, request.run)
+            self._fail(job_id, died if state.status is Status.STARTED else Unforeseen(), state, request.run)
         else:
-            log.warning("Job %s was lost by its worker; queued again", job_id, extra={"action": "job_requeued"})
+            log.warning(
+                "Job %s was in no queue and no worker's hands; queued again", job_id, extra={"action": "job_requeued"}
+            )
             self._queue.requeue(request, afresh)  # a retry that broke off half-way begins afresh, as it should have
             news.state_changed(self._queue.redis, job_id)
             self._withdraw_if_unwanted(job_id)
@@ -154,9 +158,10 @@ class Sweep:
         if not self._storage.has(job_id, REQUEST) or self._storage.has(job_id, CANCELED):
             self._queue.let_go(job_id)
 
-    def _fail(self, job_id: str, error: JobError, attempts: int, run: int = 0) -> None:
+    def _fail(self, job_id: str, error: JobError, state: JobState | None, run: int = 0) -> None:
         if not self._storage.has(job_id, TRANSCRIPT):
             log.error("Job %s failed: %s", job_id, error, extra={"action": "job_failed"})
-            self._storage.put(job_id, ERROR, error_record(error.code, str(error), attempts, run))
+            attempts, history = (state.attempts, state.history) if state else (0, None)
+            self._storage.put(job_id, ERROR, error_record(error.code, str(error), attempts, run, history))
         self._queue.forget(job_id)
         tell_over(self._storage, self._queue.redis, job_id)

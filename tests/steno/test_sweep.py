@@ -23,7 +23,8 @@ from steno.jobs.record import (
     error_record,
     utc_now,
 )
-from steno.jobs.state import STATUS_FIELDS, parse_state
+from steno.jobs.state import STATUS_FIELDS, parse_state, started_key
+from steno.jobs.steer import delete
 from steno.jobs.submit import Submission, submit
 from steno.jobs.sweep import Sweep
 from steno.storage import StorageFull
@@ -86,6 +87,42 @@ def test_a_job_that_failed_in_storage_is_not_tried_again(place: Place) -> None:
         place.sweep.run()
     assert place.waiting() == []
     assert place.queue.unfinished() == set()
+
+
+def test_a_job_that_two_forget_at_once_is_no_error(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id, fetch = place.submit(), Job.fetch
+
+    def fetched(*asked: Any, **more: Any) -> Job:
+        job = fetch(*asked, **more)
+        place.queue.redis.delete(job_key(job_id))  # by the other, now
+        return job
+
+    monkeypatch.setattr(Job, "fetch", fetched)
+    place.queue.forget(job_id)
+    assert place.queue.unfinished() == set()
+
+
+def test_what_rq_holds_of_a_job_deleted_after_its_worker_died_goes(place: Place, redis: Redis) -> None:
+    there, deleted = place.submit(), place.submit()
+    key = started_key("pocketsphinx", "normal")
+    for job_id in (there, deleted):
+        redis.zadd(key, {f"{job_id}:an-attempt": time.time()})
+    delete(place.storage, place.queue, deleted)
+    place.sweep.run()
+    assert redis.zrange(key, 0, -1) == [f"{there}:an-attempt".encode()]  # a heartbeat may yet revive this one
+
+
+def test_a_job_whose_worker_died_too_often_still_tells_when_it_was_begun(place: Place, redis: Redis) -> None:
+    job_id = place.submit()
+    redis.lpop(place.queue.queue("pocketsphinx").key)
+    about = json.dumps({"attempts": place.settings.max_attempts, "run": 0})
+    for name, value in (("status", "started"), ("started_at", "2026-01-02T03:04:05.000000Z"), ("meta", about)):
+        redis.hset(job_key(job_id), name, value)
+    for _ in range(2):
+        place.sweep.run()
+    error = place.storage.get(job_id, ERROR) or {}
+    assert (error["code"], error["attempts"]) == ("worker_died", place.settings.max_attempts)
+    assert error["started_at"] == "2026-01-02T03:04:05.000000Z"
 
 
 def test_one_sweep_at_a_time(place: Place, redis: Redis) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.bench import Bench
-from worker import tasks
+from worker import main, tasks
 from worker.main import WarmWorker
 
 
@@ -43,3 +43,21 @@ def test_what_a_job_leaves_in_cycles_goes_with_it(
     jobs = [bench.submit("exact-fr-5.flac") for _ in range(2)]
     worker.work(burst=True, logging_level="WARNING")
     assert gone == jobs
+
+
+def test_a_job_that_cannot_be_put_in_order_does_not_end_the_worker(
+    bench: Bench, worker: WarmWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settled: list[str] = []
+
+    def fail_once(settings: object, storage: object, queue: object, job_id: str) -> None:
+        settled.append(job_id)
+        if len(settled) == 1:
+            raise RuntimeError("whatever it is")
+
+    monkeypatch.setattr(main, "settle", fail_once)
+    monkeypatch.setattr(tasks, "transcribe", lambda job_id: {})
+    jobs = [bench.submit("exact-fr-5.flac") for _ in range(2)]
+    worker.work(burst=True, logging_level="WARNING")
+    assert settled == jobs
+    assert [getattr(record, "action", "") for record in caplog.records if record.exc_info] == ["settle_failed"]

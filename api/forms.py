@@ -82,9 +82,10 @@ def _sentence(fault: Mapping[str, Any]) -> str:
     """With the entry at fault, where the field holds many."""
     name, *within = fault["loc"]
     message = str(fault["msg"]).removeprefix("Value error, ")
-    if within and isinstance(within[0], int):
-        return f"number {within[0] + 1}: {message}"
-    return f"{json.dumps(within[0][:_LONGEST_NAME])}: {message}" if within and name == "metadata" else message
+    if not within or not (name == "metadata" or isinstance(within[0], int)):
+        return message
+    entry = within[0] if name == "metadata" else fault["input"]
+    return f"{json.dumps(str(entry)[:_LONGEST_NAME])}: {message}"
 
 
 def _asked_natively(settings: Settings, fields: Fields) -> tuple[Options, Handling]:

@@ -78,10 +78,9 @@ async def list_jobs(state: AppState, query: Annotated[ListQuery, Query()]) -> Jo
 @router.post("/jobs/retry", summary="Retry all failed jobs", responses=problems(errors.InvalidField, *_UNAVAILABLE))
 async def retry_failed_jobs(request: Request, state: AppState, query: Annotated[RetryQuery, Query()]) -> RetriedJobs:
     """Queues every failed job again, those that match only, as if it had never been tried."""
-    if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
-        raise errors.wrong_field(
-            "body", "say in the URL which jobs are meant, as in /jobs/retry?label=court; send no body"
-        )
+    async for piece in request.stream():
+        if piece:
+            raise errors.wrong_field("body", "say in the URL which jobs are meant, as in ?label=court; send no body")
     failed: list[str] = []
     for chunk in await asyncio.to_thread(lambda: list(newest_first(state.queue.redis))):
         for view in await brief_views(state, [job_id for job_id, _ in chunk]):

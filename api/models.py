@@ -2,12 +2,12 @@
 
 import functools
 import json
-import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 
+from steno.controls import steers
 from steno.jobs.record import Handling
 from steno.transcript.model import Transcript
 
@@ -102,9 +102,8 @@ def _json_object(value: Any) -> Any:
 
 
 def _one_line(value: str) -> str:
-    if any(
-        unicodedata.category(character) == "Cc" for character in value
-    ):  # where it is shown, it must not steer a terminal
+    """It is listed on terminals."""
+    if any(map(steers, value)):
         raise ValueError("give one line without control characters")
     return value
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -25,15 +25,21 @@ Ahead = tuple[int | None, float | None]
 
 @dataclass(frozen=True)
 class Pace:
-    """Of an engine: how many `workers` it has, the seconds that a job took of late, and those yet to go for jobs in hand."""
+    """Of an engine: how many `workers` it has, the seconds that a job took of late, and those yet to go for each one in hand."""
 
     workers: int
     seconds: float
-    in_hand: float
+    in_hand: Sequence[float]
 
     def until_done(self, place: int) -> float:
-        """Seconds until the job in this place is done: all workers together do what is before it."""
-        return round((self.in_hand + (place - 1) * self.seconds) / self.workers + self.seconds, 1)
+        """Seconds until the job in this place is done. What is before it is shared by the workers that are free first.
+
+        As many of them as make it soonest: one with hours to go takes no part.
+        """
+        left = sorted(self.in_hand)[: self.workers]
+        free = [0.0] * (self.workers - len(left)) + left
+        before = (place - 1) * self.seconds
+        return round(min((sum(free[:some]) + before) / some for some in range(1, len(free) + 1)) + self.seconds, 1)
 
 
 @dataclass
@@ -82,8 +88,8 @@ def _outlook(place: int | None, pace: Pace | None) -> Ahead:
     return place, None if place is None or pace is None else pace.until_done(place)
 
 
-async def _ask_in_hand(redis: Redis, engine: str, otherwise: float) -> float:
-    """Seconds of work left in the engine's running jobs; of one that does not know, `otherwise`."""
+async def _ask_in_hand(redis: Redis, engine: str, otherwise: float) -> list[float]:
+    """Seconds of work left in each of the engine's running jobs; `otherwise` for one that does not know."""
     async with redis.pipeline(transaction=False) as pipe:
         for priority in PRIORITIES:
             pipe.zrange(started_key(engine, priority), 0, -1)
@@ -91,7 +97,7 @@ async def _ask_in_hand(redis: Redis, engine: str, otherwise: float) -> float:
         for job_id in dict.fromkeys(entry.partition(":")[0] for entry in entries):
             pipe.hmget(job_key(job_id), STATUS_FIELDS)
         running = [state for state in map(parse_state, await pipe.execute()) if state is not None and state.held]
-    return sum(otherwise if state.seconds_left is None else state.seconds_left for state in running)
+    return [otherwise if state.seconds_left is None else state.seconds_left for state in running]
 
 
 async def _ask_places(redis: Redis, waiting: Mapping[str, JobState]) -> dict[str, int | None]:

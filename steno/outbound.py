@@ -119,20 +119,21 @@ def check_url(url: str, networks: Iterable[Network] = (), longest: int = LONGEST
         raise UrlRefused(f"The URL is longer than {longest} characters.")
     try:
         parsed = httpx.URL(url)
+        host, raw_host = parsed.host, parsed.raw_host.decode("ascii")
     except (httpx.InvalidURL, ValueError, TypeError) as error:
         raise UrlRefused("This is not a URL; give one such as https://example.org/path.") from error
-    if parsed.scheme not in ("http", "https") or not parsed.host:
+    if parsed.scheme not in ("http", "https") or not host:
         raise UrlRefused("The URL must begin with https:// or http:// and name a host.")
     if parsed.port is not None and not 0 < parsed.port < 65536:
         raise UrlRefused("The URL's port must be from 1 to 65535.")
     if parsed.userinfo:
         raise UrlRefused("The URL must not hold a user name or password.")
-    literal = _literal(parsed.host)
-    if not literal and not _NAME.fullmatch(parsed.raw_host.decode("ascii", "replace")):
-        raise UrlRefused(f"The URL's host '{parsed.host[:60]}' is neither a name nor an address.")
+    literal = _literal(host)
+    if not literal and not _NAME.fullmatch(raw_host):
+        raise UrlRefused(f"The URL's host '{host[:60]}' is neither a name nor an address.")
     if literal and not any(may_call(address, networks) for address in literal):
         raise UrlRefused(
-            f"The URL's host '{parsed.host[:60]}' is a private, loopback or otherwise not public address, which this "
+            f"The URL's host '{host[:60]}' is a private, loopback or otherwise not public address, which this "
             "server does not call."
         )
 

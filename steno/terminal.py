@@ -1,12 +1,12 @@
 """How the commands speak: results on standard output, everything else on standard error, and one way to fail."""
 
-import unicodedata
 from typing import NoReturn
 
 import typer
 from rich.console import Console
 
 from steno.config import Settings, SettingsError, load_settings
+from steno.controls import steers
 
 out = Console()
 err = Console(stderr=True)
@@ -25,7 +25,7 @@ def complain(message: object) -> None:
 
 def harmless(text: str) -> str:
     """A text that somebody else wrote, without the control characters by which it could steer the terminal; lines stay."""
-    return "".join("\ufffd" if unicodedata.category(one) == "Cc" and one != "\n" else one for one in text)
+    return "".join("\ufffd" if steers(character) and character != "\n" else character for character in text)
 
 
 def settings() -> Settings:

@@ -15,7 +15,8 @@ from steno.jobs.errors import EngineDied, EngineOutOfMemory
 
 _KILLED: Final = -int(signal.SIGKILL)
 _CHUNK: Final = 1 << 12
-"""Bytes of events read at once: few, for the reason that steno/jobs/queue.py gives."""
+"""Bytes of events read at once. Python takes so many, and cuts them down to what came: of 64 KB the rest was soon a bit too short
+for the next 64, and the heap of a worker grew by half a megabyte an hour."""
 _LAST_BREATH: Final = 5.0
 """Seconds between a process closing its output and its end."""
 

@@ -72,8 +72,8 @@ class WarmWorker(SimpleWorker):
             settle(self._settings, self._place.storage, self._job_queue, job.id)
         except RedisError:
             raise  # the crew waits until it is back
-        except Exception:  # one job's trouble is no other's: the janitor sees to it
-            log.exception("Job %s is over, but not all was put in order", job.id, extra={"action": "settle_failed"})
+        except Exception:  # one job's trouble is no other's: the sweep sees to it
+            log.exception("Job %s could not be put in order; the sweep will", job.id, extra={"action": "settle_failed"})
         finally:
             self._held = None
         gc.collect()  # what the job left in cycles, RQ's and those of tracebacks: a millisecond

@@ -7,6 +7,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 from rq.job import Job
+from rq.utils import utcformat
 
 from steno.jobs import news
 from steno.jobs.course import Course, learn, speeds_of
@@ -35,6 +36,12 @@ class Progress:
         self._stage = ""
         self._course: Course | None = None
         self.attempts = int(job.meta.get("attempts", 0)) if job else 0
+
+    @property
+    def times(self) -> dict[str, str | None]:
+        """When the job was last queued, and begun: what stays to be told of it once RQ has forgotten it."""
+        moments = {name: getattr(self._job, name, None) for name in ("enqueued_at", "started_at")}
+        return {name: utcformat(moment) if moment else None for name, moment in moments.items()}
 
     def begin(self, options: Options) -> None:
         """Count this attempt."""

@@ -125,7 +125,8 @@ def _after_failure(
         log.warning("Job %s will be tried again in %.1f s: %s", job_id, pause, error, extra={"action": "job_retried"})
         progress.wait()
         return Retry(max=sys.maxsize, interval=round(pause)) if pause >= 1 else _AGAIN
-    place.storage.put(job_id, ERROR, error_record(error.code, str(error), progress.attempts, request.run))
+    record = error_record(error.code, str(error), progress.attempts, request.run, **progress.times)
+    place.storage.put(job_id, ERROR, record)
     if error is cause:
         raise error
     raise error from cause

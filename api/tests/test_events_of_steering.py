@@ -25,8 +25,8 @@ def send(server: Server, method: str, path: str) -> Answer:
 
 def wait_until_subscribed(listener: Listener, desk: Desk) -> None:
     """News have come through; nothing is looked at any more without them."""
-    desk.tells("job", progress=0.25)
-    listener.state(progress=0.25)
+    desk.tells("job", attempts=7)
+    listener.state(attempts=7)
 
 
 def test_a_canceled_job_ends_its_stream(served: Server, desk: Desk) -> None:

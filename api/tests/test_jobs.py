@@ -222,6 +222,11 @@ def test_a_filter_in_the_body_retries_nothing(client: TestClient, desk: Desk, bo
     assert listed(client, status="failed") == [failed]
 
 
+def test_an_empty_body_is_none(client: TestClient, desk: Desk) -> None:
+    failed = desk.failed()
+    assert client.post("/jobs/retry", content=iter([b""])).json()["retried"] == [failed]
+
+
 def known_everywhere(desk: Desk) -> str:
     """Finished, of use to others, followed, and with a webhook that is owed and one that is being delivered."""
     job_id = desk.finished()
@@ -315,8 +320,20 @@ def test_what_is_left_of_jobs_in_hand_counts_before_those_that_wait(client: Test
     assert client.get(f"/status/{desk.queued('next')}").json()["seconds_left"] == 230.0
 
 
-def test_several_workers_share_what_is_before_a_job() -> None:
-    assert Pace(workers=2, seconds=30.0, in_hand=100.0).until_done(3) == 110.0
+@pytest.mark.parametrize(
+    ("pace", "place", "seconds"),
+    [
+        (Pace(1, 30.0, [200.0]), 1, 230.0),
+        (Pace(1, 30.0, []), 2, 60.0),
+        (Pace(2, 30.0, [50.0, 50.0]), 1, 80.0),
+        (Pace(2, 30.0, [50.0, 50.0]), 3, 110.0),
+        (Pace(2, 20.0, [3000.0, 5.0]), 1, 25.0),
+        (Pace(4, 20.0, [3600.0]), 1, 20.0),
+        (Pace(1, 30.0, [100.0, 40.0]), 1, 70.0),  # a worker died and has not been missed yet
+    ],
+)
+def test_workers_share_what_is_before_a_job(pace: Pace, place: int, seconds: float) -> None:
+    assert pace.until_done(place) == seconds
 
 
 def test_a_deletion_that_lost_redis_half_way_is_ended_by_the_next(client: TestClient, desk: Desk, redis: Redis) -> None:

@@ -12,7 +12,7 @@ from api.tests.desk import HEARD, Desk
 from api.tests.wire import ENGINE, head, recording
 from conftest import MakeSettings
 from steno.jobs.queue import job_key
-from steno.jobs.record import REQUEST, TRANSCRIPT
+from steno.jobs.record import ERROR, REQUEST, TRANSCRIPT, error_record
 
 
 def status_of(client: TestClient, job_id: str) -> dict[str, Any]:
@@ -60,6 +60,14 @@ def test_a_job_that_waits_is_at_no_stage_whatever_a_worker_that_redis_forgot_tel
     desk.writes(job_id, stage="transcribing", progress=0.5)
     told = status_of(client, job_id)
     assert (told["status"], told["stage"], told["progress"]) == ("queued", "queued", 0.0)
+
+
+def test_a_failed_job_that_redis_forgot_tells_what_its_record_holds(client: TestClient, desk: Desk) -> None:
+    job_id = desk.queued()
+    begun = "2026-01-02T03:04:05.000000Z"
+    desk.storage.put(job_id, ERROR, error_record("audio_empty", "It holds no sound.", 2, started_at=begun))
+    told = status_of(client, desk.forgotten(job_id))
+    assert (told["status"], told["attempts"], told["started_at"]) == ("failed", 2, begun)
 
 
 def test_a_finished_job_brings_its_transcript(client: TestClient, desk: Desk) -> None:

@@ -12,8 +12,10 @@ from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from rq import Queue
 from rq.exceptions import DuplicateJobError, InvalidJobOperation, NoSuchJobError
+from rq.executions import ExecutionRegistry
 from rq.job import Job
 from rq.registry import ScheduledJobRegistry
+from rq.results import Result
 from rq.serializers import JSONSerializer
 
 from steno.config import Settings
@@ -35,9 +37,6 @@ DRIVER: Final = DriverInfo()
 """What Redis is told of its client. redis-py by itself would look it up in its package's files for every connection."""
 _NO_TIME_LIMIT: Final = -1  # the worker keeps its own, scaled by the audio's length
 _SOCKET_SECONDS: Final = 5.0
-_READ_BYTES: Final = 1 << 12
-"""Read from Redis at once. redis-py takes 64 KB and cuts them down to what came; of the rest a small object takes a bit, the next
-64 KB do not fit in any more, and so the heap of a worker grew by half a megabyte an hour."""
 _TORN: Final = (NoSuchJobError, InvalidJobOperation, ResponseError, ValueError, KeyError, TypeError)
 """What RQ raises for a job that is gone, or goes at this moment, or of which a lost Redis left only a part."""
 _SET_IF_THERE: Final = (
@@ -53,7 +52,6 @@ def connect(settings: Settings) -> "Redis":
         socket_connect_timeout=_SOCKET_SECONDS,
         retry=retry,
         health_check_interval=30,
-        socket_read_size=_READ_BYTES,
         driver_info=DRIVER,
     )
 
@@ -199,7 +197,8 @@ class JobQueue:
         try:
             Job.fetch(job_id, connection=self.redis, serializer=JSONSerializer).delete()
         except _TORN:
-            self.redis.delete(job_key(job_id))
+            left = ExecutionRegistry(job_id, self.redis).key, Result.get_key(job_id)  # type: ignore[no-untyped-call]
+            self.redis.delete(job_key(job_id), *left)
 
     def erase(self, job_id: str) -> None:
         """Remove every trace of a job from Redis."""

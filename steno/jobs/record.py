@@ -1,7 +1,6 @@
 """What is written down about a job: the request beside its recording, and the states it passes through."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -120,14 +119,11 @@ HISTORY: Final = ("attempts", "enqueued_at", "started_at")
 """What RQ knew of a job, and would take with it; where a record holds it, that is what the job tells."""
 
 
-def error_record(
-    code: str, message: str, attempts: int, run: int = 0, history: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """What `error.json` holds; `run` is the request's, `history` what else of HISTORY is known."""
-    told = {"code": code, "message": message, "failed_at": utc_now(), "run": run}
-    return {**told, **(history or {}), "attempts": attempts}
+def error_record(code: str, message: str, attempts: int, run: int = 0, **times: str | None) -> dict[str, Any]:
+    """What `error.json` holds; `run` is the request's, `times` are those of HISTORY."""
+    return {"code": code, "message": message, "attempts": attempts, "failed_at": utc_now(), "run": run, **times}
 
 
-def canceled_record(run: int, history: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What `canceled.json` holds; `run` is the request's, `history` what of HISTORY is known."""
-    return {"canceled_at": utc_now(), "run": run, **(history or {})}
+def canceled_record(run: int, **history: Any) -> dict[str, Any]:
+    """What `canceled.json` holds; `run` is the request's, `history` as in HISTORY, where it is known."""
+    return {"canceled_at": utc_now(), "run": run, **history}

@@ -51,7 +51,7 @@ def cancel(storage: Storage, queue: JobQueue, job_id: str) -> None:
             raise MoveRefused(f"The job is {ended} already; there is nothing to cancel.")
         if ended is None:
             state = queue.state(job_id)
-            storage.put(job_id, CANCELED, canceled_record(request.run, state.history if state else None))
+            storage.put(job_id, CANCELED, canceled_record(request.run, **(state.history if state else {})))
         queue.let_go(job_id)
         tell_over(storage, queue.redis, job_id)
 

@@ -161,7 +161,7 @@ class Sweep:
     def _fail(self, job_id: str, error: JobError, state: JobState | None, run: int = 0) -> None:
         if not self._storage.has(job_id, TRANSCRIPT):
             log.error("Job %s failed: %s", job_id, error, extra={"action": "job_failed"})
-            attempts, history = (state.attempts, state.history) if state else (0, None)
-            self._storage.put(job_id, ERROR, error_record(error.code, str(error), attempts, run, history))
+            history = state.history if state else {"attempts": 0}
+            self._storage.put(job_id, ERROR, error_record(error.code, str(error), run=run, **history))
         self._queue.forget(job_id)
         tell_over(self._storage, self._queue.redis, job_id)

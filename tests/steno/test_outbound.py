@@ -107,7 +107,8 @@ def test_an_operator_can_allow_a_network_and_no_other() -> None:
         "https://user:secret@example.org/", "https://user@example.org/", "http://127.0.0.1/", "http://[::1]:80/",
         "http://127.1/", "http://2130706433/", "http://0x7f000001/", "http://0177.0.0.1/", "http://localhost:6379/",
         "http://LOCALHOST./", "http://a.localhost/", "http://169.254.169.254/latest/meta-data", "http://[::ffff:a00:1]/",
-        "http://.", "http://a..b/", "http://*/", "http://-a.example/", "http://[fe80::1%25eth0]/", "http://exa\nmple.org/",
+        "http://.", "http://a..b/", "http://*/", "http://xn--/", "http://xn--a.example/", "http://-a.example/",
+        "http://[fe80::1%25eth0]/", "http://exa\nmple.org/",
         "http://example.org:0/", "http://example.org:65536/", "https://example.org/" + "a" * 2048,
     ],
 )  # fmt: skip

@@ -102,6 +102,14 @@ def test_a_job_that_two_forget_at_once_is_no_error(place: Place, monkeypatch: py
     assert place.queue.unfinished() == set()
 
 
+def test_a_job_whose_attempt_expired_is_forgotten_whole(place: Place, redis: Redis) -> None:
+    job_id = place.submit()
+    redis.zadd(f"rq:executions:{job_id}", {"an-attempt-that-expired": time.time() + 60})
+    redis.xadd(f"rq:results:{job_id}", {"type": "4"})  # an attempt before it ended in a pause
+    delete(place.storage, place.queue, job_id)
+    assert redis.keys(f"*{job_id}*") == []
+
+
 def test_what_rq_holds_of_a_job_deleted_after_its_worker_died_goes(place: Place, redis: Redis) -> None:
     there, deleted = place.submit(), place.submit()
     key = started_key("pocketsphinx", "normal")

@@ -3,6 +3,7 @@ import itertools
 import wave
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -106,14 +107,27 @@ def test_what_is_no_recording_is_said_to_be_unreadable(tmp_path: Path, content: 
         Audio(tmp_path / "a.wav").array()
 
 
-@pytest.mark.parametrize("step", ["opened", "decoded"])
-def test_a_recording_deleted_meanwhile_is_missing_and_no_failure_of_the_engine(tmp_path: Path, step: str) -> None:
-    path = tmp_path / "audio.wav"
-    path.write_bytes((DATA / "en-1.wav").read_bytes())
-    audio = Audio(path) if step == "decoded" else None
-    path.unlink()
+def test_a_recording_deleted_before_it_is_opened_is_missing_and_no_failure_of_the_engine(tmp_path: Path) -> None:
     with pytest.raises(AudioMissing):
-        list((audio or Audio(path)).blocks())
+        Audio(tmp_path / "audio.wav")
+
+
+def test_a_recording_deleted_once_it_was_opened_is_missing_where_it_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, opened = tmp_path / "audio.wav", av.open
+    path.write_bytes((DATA / "en-1.wav").read_bytes())
+
+    def opened_and_deleted(*asked: Any, **more: Any) -> Any:
+        container = opened(*asked, **more)
+        path.unlink()
+        return container
+
+    monkeypatch.setattr(av, "open", opened_and_deleted)
+    audio = Audio(path)
+    assert audio.expected_duration > 1
+    with pytest.raises(AudioMissing):
+        list(audio.blocks())
 
 
 def test_a_wav_of_no_samples_is_empty(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from redis.exceptions import RedisError
 
 from tests.bench import Bench
 from worker import main, tasks
@@ -61,3 +62,16 @@ def test_a_job_that_cannot_be_put_in_order_does_not_end_the_worker(
     worker.work(burst=True, logging_level="WARNING")
     assert settled == jobs
     assert [getattr(record, "action", "") for record in caplog.records if record.exc_info] == ["settle_failed"]
+
+
+def test_a_redis_that_is_away_when_a_job_ends_is_waited_for(
+    bench: Bench, worker: WarmWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(*asked: object) -> None:
+        raise RedisError("gone")
+
+    monkeypatch.setattr(main, "settle", away)
+    monkeypatch.setattr(tasks, "transcribe", lambda job_id: {})
+    bench.submit("exact-fr-5.flac")
+    worker.work(burst=True, logging_level="WARNING")
+    assert "settle_failed" not in [getattr(record, "action", "") for record in caplog.records]

@@ -97,6 +97,7 @@ def test_a_job_that_kills_every_engine_fails_and_the_next_one_runs(
     os.kill(engine, signal.SIGKILL)
     assert eventually(lambda: bench.over(job_id))
     error = bench.error(job_id)
+    assert error["enqueued_at"] <= error["started_at"]
     assert (error["code"], error["attempts"]) == ("out_of_memory", bench.settings.max_attempts)
     after = bench.submit("exact-fr-4.mp3")
     assert eventually(lambda: bench.over(after))

@@ -16,6 +16,7 @@ from steno.webhooks.signing import new_secret
 from tests.processes import eventually
 from worker.courier import Courier
 
+JOB: Final = "0f4ab783-a130-4bcd-a0ab-9ba6dcf84c3a"
 SECRET: Final = new_secret()
 PATIENCE: Final = 20.0
 """Seconds an attempt may take where its receiver answers."""
@@ -34,7 +35,7 @@ class Office:
     def clock(self) -> float:
         return time.time() + self.late
 
-    def over(self, url: str, job_id: str = "job") -> str:
+    def over(self, url: str, job_id: str = JOB) -> str:
         upload = self.storage.create(job_id, "audio.wav")
         upload.commit()
         plan(self.storage, job_id, url)
@@ -53,19 +54,19 @@ class Office:
         self.couriers[-1].start()
         return self.couriers[-1]
 
-    def event(self, job_id: str = "job") -> Event | None:
+    def event(self, job_id: str = JOB) -> Event | None:
         webhook = read(self.storage, job_id)
         return webhook.events[-1] if webhook and webhook.events else None
 
-    def attempts(self, job_id: str = "job") -> int:
+    def attempts(self, job_id: str = JOB) -> int:
         event = self.event(job_id)
         return len(event.attempts) if event else 0
 
-    def state(self, job_id: str = "job") -> str | None:
+    def state(self, job_id: str = JOB) -> str | None:
         event = self.event(job_id)
         return event.state if event else None
 
-    def tried(self, times: int = 1, job_id: str = "job") -> Event:
+    def tried(self, times: int = 1, job_id: str = JOB) -> Event:
         """The event once it was tried so often and the lease is given back."""
         assert eventually(lambda: self.attempts(job_id) >= times and self.redis.zscore(HELD, job_id) is None)
         event = self.event(job_id)

@@ -67,9 +67,9 @@ class Desk:
     def request(self, job_id: str) -> JobRequest:
         return JobRequest.from_dict(self.storage.get(job_id, REQUEST) or {})
 
-    def started(self, **told: Any) -> str:
+    def started(self, job_id: str = "job", **told: Any) -> str:
         """With a worker, which tells this of it."""
-        job_id = self.queued()
+        self.queued(job_id)
         job = self._rq(job_id)
         self.redis.lrem(self.queue.queue("whisperx").key, 0, job_id)
         job.meta.update(told)

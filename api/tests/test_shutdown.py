@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -67,7 +68,7 @@ def _serves(server: Server) -> bool:
 def test_open_streams_do_not_hold_it_up(start: Start, desk: Desk, command: list[str], how: signal.Signals) -> None:
     """uvicorn alone would wait for them for ever."""
     process, server = start(command)
-    job_id = desk.started()
+    job_id = desk.started(str(uuid.uuid4()))  # the server is a process of its own, and takes no other
     with server.connect() as held:
         held.send(head(method="GET", path=f"/status/{job_id}?wait=60", content_type=None))
         assert eventually(lambda: ears(desk.redis) >= 1)

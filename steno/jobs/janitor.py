@@ -14,8 +14,9 @@ from steno.jobs import steer
 from steno.jobs.listing import INDEX
 from steno.jobs.queue import UNFINISHED, JobQueue
 from steno.jobs.record import OUTCOMES, REQUEST, RETENTION, UPLOAD, JobRequest, Status, iso_time, outcome
-from steno.jobs.settle import drop_audio, recordings
+from steno.jobs.settle import RECORDING, drop_audio, recordings
 from steno.storage import Storage
+from steno.webhooks.deliveries import WEBHOOK
 from steno.webhooks.due import announce
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ ORPHAN_SECONDS: Final = 3600.0
 """A folder without a request in which nothing was written for so long is the rest of an upload whose API died.
 
 No running request pauses so long: STENO_UPLOAD_IDLE_LIMIT ends it first."""
+_OURS: Final = frozenset(name.partition(".")[0] for name in (RECORDING, UPLOAD, REQUEST, *OUTCOMES, RETENTION, WEBHOOK))
+"""What the names of the files of a job begin with."""
 _RETRY_SECONDS: Final = 1.0 * DAY
 """A job that failed or was canceled keeps its recording at least so long, so that it can be retried."""
 _JUMP_SECONDS: Final = 60.0
@@ -89,9 +92,14 @@ class Janitor:
         # The bytes of a piece with a checksum go by another folder, for as long as a piece may take.
         limit = max(settings.tus_expiry, settings.upload_time_limit) if resumable else ORPHAN_SECONDS
         idle = self._storage.idle_seconds(job_id)
-        if idle > max(limit, settings.upload_idle_limit * 2) and self._is_steady():
+        if idle > max(limit, settings.upload_idle_limit * 2) and self._is_steady() and self._is_ours(job_id):
+            log.info("%s is the rest of an upload; removed", job_id, extra={"action": "rest_removed"})
             self._storage.delete(job_id)
             self._queue.erase(job_id)
+
+    def _is_ours(self, job_id: str) -> bool:
+        """Whether all in the folder is called as Steno calls it: others may have folders there that are called like jobs."""
+        return all(name.partition(".")[0] in _OURS for name in self._storage.names(job_id))
 
     def _list(self, job_id: str) -> None:
         written = self._storage.written_at(job_id, REQUEST)

@@ -95,14 +95,15 @@ class JobQueue:
         """
         self.redis.sadd(UNFINISHED, request.job_id)
         self.index(request.job_id, request.created_at)
+        keep = request.keep_seconds(self._keep)
         try:
             self._queue_of(request).enqueue(
                 JOB_FUNCTION,
                 request.job_id,
                 job_id=request.job_id,
                 unique=True,
-                result_ttl=self._keep,
-                failure_ttl=self._keep,
+                result_ttl=keep,
+                failure_ttl=keep,
                 description=f"transcribe {request.job_id} with {request.options.engine}",
                 meta=described(request),
             )

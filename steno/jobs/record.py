@@ -1,5 +1,6 @@
 """What is written down about a job: the request beside its recording, and the states it passes through."""
 
+import math
 import time
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -64,6 +65,10 @@ class Handling:
     delete_after: float | None = None
     keep_audio: bool = True
     reuse: bool = False
+
+    def keep_seconds(self, seconds: int) -> int:
+        """For how long Redis is to know the job once it is over, where the server keeps jobs for so many seconds."""
+        return max(seconds, math.ceil(self.delete_after or 0))
 
     def retention(self) -> dict[str, Any] | None:
         """What the janitor must know of this job; None where it is as any other."""

@@ -11,7 +11,8 @@ from steno.jobs.record import REQUEST, JobRequest, Status, outcome
 from steno.storage import Storage
 from steno.webhooks.due import announce
 
-_RECORDING: Final = "audio."
+RECORDING: Final = "audio."
+"""What the name of a recording begins with."""
 
 
 def settle(settings: Settings, storage: Storage, queue: JobQueue, job_id: str) -> None:
@@ -47,7 +48,8 @@ def tell_over(storage: Storage, redis: "Redis", job_id: str) -> None:
 def _after_success(settings: Settings, storage: Storage, queue: JobQueue, request: JobRequest) -> None:
     if storage.has(request.job_id, request.audio):
         digest = storage.digest(request.job_id, request.audio)
-        reuse.remember(queue.redis, digest, request.options, request.job_id, settings.retention_seconds)
+        seconds = request.keep_seconds(settings.retention_seconds)
+        reuse.remember(queue.redis, digest, request.options, request.job_id, seconds)
         if not storage.has(request.job_id, REQUEST):  # deleted meanwhile
             queue.erase(request.job_id)
             return
@@ -57,7 +59,7 @@ def _after_success(settings: Settings, storage: Storage, queue: JobQueue, reques
 
 def recordings(storage: Storage, job_id: str) -> list[str]:
     """The names of a job's recording, while it is kept."""
-    return [name for name in storage.names(job_id) if name.startswith(_RECORDING)]
+    return [name for name in storage.names(job_id) if name.startswith(RECORDING)]
 
 
 def drop_audio(storage: Storage, job_id: str) -> None:

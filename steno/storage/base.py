@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def is_job_id(text: str) -> bool:
-    """Letters, digits, - and _ only: what RQ accepts, and what can never name another folder."""
+    """A UUID as Python writes it, as is every id that Steno makes: what is called otherwise is not Steno's to show or delete."""
     return _JOB_ID.fullmatch(text) is not None
 
 
@@ -119,7 +119,7 @@ class Storage(Protocol):
         """The files of a job."""
 
     def job_ids(self) -> Iterator[str]:
-        """Every folder there is, in no order."""
+        """Every folder that is called like a job, in no order."""
 
     def idle_seconds(self, job_id: str) -> float:
         """Seconds since anything in the folder was written; 0 if it is gone."""

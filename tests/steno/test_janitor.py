@@ -2,6 +2,7 @@
 
 import os
 import time
+import uuid
 
 import pytest
 from redis import Redis
@@ -44,6 +45,25 @@ def test_the_rest_of_a_dead_upload_is_removed_by_age_and_a_live_one_is_not(place
     for _ in range(2):
         scan(place)
     assert list(place.storage.job_ids()) == ["young"]
+
+
+@pytest.mark.strict_ids
+def test_folders_of_others_stay_with_all_that_is_in_them(place: Place) -> None:
+    root, stranger = place.settings.upload_dir, str(uuid.uuid4())
+    for name in ("Documents", "empty", f"{stranger}/sub"):
+        (root / name).mkdir(parents=True)
+    for path in (
+        root / "Documents" / "error.json",
+        root / "Documents" / "request.json",
+        root / stranger / "holiday.jpg",
+    ):
+        path.write_text("{}")
+    for folder in root.iterdir():
+        place.age(folder.name, 365 * 86_400)
+    before = sorted(root.rglob("*"))
+    for _ in range(3):
+        scan(place)
+    assert sorted(root.rglob("*")) == before
 
 
 def test_an_upload_in_pieces_is_kept_until_it_expires_and_is_no_job(place: Place) -> None:

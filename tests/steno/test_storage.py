@@ -2,11 +2,15 @@ import contextlib
 import os
 import sys
 import threading
+import uuid
 from pathlib import Path
 
 import pytest
 
+from steno.jobs.submit import keyed_job_id
 from steno.storage import LocalStorage, StorageFull, is_job_id
+
+UUID = "0f4ab783-a130-4bcd-a0ab-9ba6dcf84c3a"
 
 
 @pytest.fixture
@@ -176,11 +180,39 @@ def test_deleting_takes_every_byte(storage: LocalStorage) -> None:
     assert list(storage.root.iterdir()) == []
 
 
-@pytest.mark.parametrize("job_id", ["", "..", "a/b", "../a", "a.b", "a\0", "ä", "a" * 129, "a\n"])
-def test_a_job_id_is_never_a_path(storage: LocalStorage, job_id: str) -> None:
+@pytest.mark.strict_ids
+@pytest.mark.parametrize(
+    "job_id",
+    [
+        "",
+        "..",
+        "a/b",
+        "../a",
+        "a.b",
+        "a\0",
+        "ä",
+        "a" * 129,
+        "a\n",
+        "Documents",
+        "steno-data",
+        UUID.upper(),
+        f"{UUID}\n",
+        UUID[1:],
+    ],
+)
+def test_a_job_id_is_never_a_path_nor_what_others_call_their_folders(storage: LocalStorage, job_id: str) -> None:
     assert not is_job_id(job_id)
     with pytest.raises(ValueError, match="job id"):
         storage.get(job_id, "request.json")
+
+
+@pytest.mark.strict_ids
+def test_what_steno_did_not_make_is_no_job(storage: LocalStorage) -> None:
+    for name in ("Documents", "job", UUID):
+        (storage.root / name).mkdir(parents=True)
+    assert list(storage.job_ids()) == [UUID]
+    assert is_job_id(keyed_job_id("a key"))
+    assert is_job_id(str(uuid.uuid4()))
 
 
 def test_idle_time_is_that_of_the_newest_write(storage: LocalStorage) -> None:

@@ -171,6 +171,15 @@ def test_a_submission_that_fails_at_any_step_leaves_nothing(
     assert redis.keys() == []
 
 
+@pytest.mark.parametrize(("delete_after", "days"), [(None, 7), (0.0, 7), (30 * 86_400.0, 30)])
+def test_redis_knows_a_job_for_as_long_as_it_is_kept(place: Place, delete_after: float | None, days: int) -> None:
+    options = Options("pocketsphinx", "en-us")
+    request = JobRequest("a", options, "a.wav", "audio.wav", 0, utc_now(), delete_after=delete_after)
+    place.queue.enqueue(request)
+    job = Job.fetch("a", connection=place.queue.redis, serializer=JSONSerializer)
+    assert (job.result_ttl, job.failure_ttl) == (days * 86_400, days * 86_400)
+
+
 def test_a_job_is_enqueued_once_whoever_asks(place: Place) -> None:
     request = JobRequest("a", Options("pocketsphinx", "en-us"), "a.wav", "audio.wav", 0, utc_now())
     assert place.queue.enqueue(request)

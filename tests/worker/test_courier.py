@@ -20,7 +20,7 @@ from steno.redis_server import RedisServer, free_port
 from steno.storage import StorageFull
 from steno.webhooks.deliveries import due_at
 from steno.webhooks.due import DUE, HELD, LEASE_SECONDS, announce
-from tests.office import SECRET, Office
+from tests.office import JOB, SECRET, Office
 from tests.processes import eventually
 from tests.receivers import Heard, Receiver, receiving, says, silent
 
@@ -34,7 +34,7 @@ def test_a_finished_job_is_told_of_signed_and_written_down(office: Office) -> No
     assert heard.line == "POST /hook?a=b HTTP/1.1"
     openai.OpenAI(api_key="none").webhooks.verify_signature(heard.body, heard.headers, secret=SECRET)
     told = json.loads(heard.body)
-    assert (told["type"], told["data"]["job_id"]) == ("transcription.completed", "job")
+    assert (told["type"], told["data"]["job_id"]) == ("transcription.completed", JOB)
     assert heard.headers["webhook-id"] == event.id
     assert heard.headers["content-type"] == "application/json"
     assert heard.headers["user-agent"].startswith("steno/")
@@ -63,7 +63,7 @@ def test_what_is_not_due_is_left_alone(office: Office) -> None:
         office.over(receiver.url())
         office.courier()
         event = office.tried()
-        assert office.redis.zscore(DUE, "job") == pytest.approx(due_at(event, office.clock()))
+        assert office.redis.zscore(DUE, JOB) == pytest.approx(due_at(event, office.clock()))
         office.late = 2.0  # the second attempt comes after 4.5 to 5.5 s
         assert not eventually(lambda: len(receiver.heard) > 1, 0.5)
         office.late = 6.0
@@ -76,7 +76,7 @@ def test_gone_means_never_again(office: Office) -> None:
         office.courier()
         assert office.tried().state == "disabled"
         office.late = 100_000.0
-        announce(office.storage, office.redis, "job")
+        announce(office.storage, office.redis, JOB)
         assert not eventually(lambda: len(receiver.heard) > 1, 0.7)
 
 
@@ -106,7 +106,7 @@ def test_a_redis_that_lost_its_memory_is_told_again_and_the_delivery_goes_on(off
         office.courier()
         event = office.tried()
         office.redis.flushdb()
-        announce(office.storage, office.redis, "job")  # as the sweep does
+        announce(office.storage, office.redis, JOB)  # as the sweep does
         office.late = 10.0
         assert office.tried(2).id == event.id
     assert len(receiver.heard) == 2
@@ -121,7 +121,7 @@ def test_a_redis_emptied_in_mid_delivery_costs_no_record(office: Office) -> None
         office.over(receiver.url())
         office.courier()
         assert office.tried().state == "delivered"
-        announce(office.storage, office.redis, "job")
+        announce(office.storage, office.redis, JOB)
     assert office.redis.zcard(DUE) == 0
     assert len(receiver.heard) == 1
 
@@ -148,7 +148,7 @@ def test_a_redis_that_is_away_is_waited_for(make_settings: MakeSettings, tmp_pat
 
 def test_a_deleted_job_is_let_go(office: Office) -> None:
     def answer(receiver: Receiver, connection: Any, heard: Heard) -> None:
-        office.storage.delete("job")
+        office.storage.delete(JOB)
         says(500)(receiver, connection, heard)
 
     with receiving(answer) as receiver:
@@ -165,7 +165,7 @@ def test_a_courier_that_stops_gives_up_its_leases(office: Office) -> None:
         assert eventually(lambda: len(receiver.heard) == 1)
         courier.stop()
         assert eventually(lambda: office.redis.zcard(HELD) == 0)
-        assert office.redis.zrange(DUE, 0, -1) == [b"job"]
+        assert office.redis.zrange(DUE, 0, -1) == [JOB.encode()]
         assert office.attempts() == 0
 
 
@@ -176,19 +176,19 @@ def test_a_worker_without_secrets_leaves_webhooks_to_others_and_says_so(
         office.over(receiver.url())
         office.courier(make_settings())
         assert eventually(lambda: "STENO_WEBHOOK_SECRETS" in caplog.text)
-        assert office.redis.zrange(DUE, 0, -1) == [b"job"]
+        assert office.redis.zrange(DUE, 0, -1) == [JOB.encode()]
     assert not receiver.heard
 
 
 def test_trouble_on_our_own_side_is_logged_and_tried_later(office: Office, caplog: pytest.LogCaptureFixture) -> None:
     with receiving(says(200)) as receiver:
         office.over(receiver.url())
-        (office.settings.upload_dir / "job" / TRANSCRIPT).write_text("{")
+        (office.settings.upload_dir / JOB / TRANSCRIPT).write_text("{")
         office.over(receiver.url(), "other")
         office.courier()
         office.tried(job_id="other")
-        assert eventually(lambda: office.redis.zscore(DUE, "job") is not None)
-    assert "Webhook of job job could not be delivered" in caplog.text
+        assert eventually(lambda: office.redis.zscore(DUE, JOB) is not None)
+    assert f"Webhook of job {JOB} could not be delivered" in caplog.text
     assert len(receiver.heard) == 1
 
 
@@ -269,9 +269,9 @@ def test_a_full_disk_sends_nothing_again_and_again(office: Office, monkeypatch: 
         office.over(receiver.url())
         office.courier()
         for _ in range(3):
-            assert eventually(lambda: (office.redis.zscore(DUE, "job") or 0) > office.clock())
+            assert eventually(lambda: (office.redis.zscore(DUE, JOB) or 0) > office.clock())
             office.late += 61
-        assert eventually(lambda: (office.redis.zscore(DUE, "job") or 0) > office.clock())
+        assert eventually(lambda: (office.redis.zscore(DUE, JOB) or 0) > office.clock())
         assert len(receiver.heard) == 1
         freed.set()
         office.late += 61

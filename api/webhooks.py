@@ -32,7 +32,13 @@ async def list_deliveries(job_id: str, state: AppState) -> Deliveries:
     status_code=202,
     summary="Tell the callback URL again",
     responses=problems(
-        errors.JobNotFound, errors.NoCallback, errors.NothingToDeliver, errors.DeliveryUnderWay, errors.QueueUnavailable
+        errors.JobNotFound,
+        errors.NoCallback,
+        errors.NothingToDeliver,
+        errors.DeliveryUnderWay,
+        errors.QueueUnavailable,
+        errors.StorageUnavailable,
+        errors.OutOfSpace,
     ),
 )
 async def deliver_again(job_id: str, state: AppState) -> Deliveries:

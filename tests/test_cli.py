@@ -240,6 +240,14 @@ def test_the_doctor_names_what_is_broken_and_what_to_do() -> None:
     assert "unset REDIS_HOST" in redis["advice"]
 
 
+def test_the_doctor_shows_no_password_and_finds_the_disk_too_full_where_ready_does() -> None:
+    run = steno("doctor", "--json", STENO_REDIS_URL="redis://:sesame@127.0.0.1:1/", STENO_MIN_FREE_MB=str(1 << 40))
+    found = {finding["subject"]: finding for finding in json.loads(run.stdout)["findings"]}
+    assert "redis://:***@127.0.0.1:1/ does not answer" in found["redis"]["detail"]
+    assert "sesame" not in run.stdout + run.stderr
+    assert (found["storage"]["state"], "STENO_MIN_FREE_MB" in found["storage"]["advice"]) == ("fail", True)
+
+
 def test_the_doctor_says_what_may_not_be_looked_at(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -134,7 +134,7 @@ def _after_failure(
 
 def _pause(delay: float, attempts: int) -> float:
     """Seconds before the next attempt: four times as long each time, so that a job that kills its engine lets others go on."""
-    return min(delay * 4.0 ** (attempts - 1), LONGEST_PAUSE)
+    return min(delay * 4.0 ** min(attempts - 1, 100), LONGEST_PAUSE)
 
 
 def _transcribe(place: Workplace, request: JobRequest, progress: Progress) -> Transcript:

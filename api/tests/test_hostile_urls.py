@@ -77,7 +77,7 @@ def test_a_bad_url_is_refused(fetcher: Server, url: str) -> None:
         ("file:///etc/passwd", "url_refused"),
         ("gopher://127.0.0.1:6379/_FLUSHALL", "url_refused"),
         ("http://user:pw@127.0.0.1/a.wav", "url_refused"),
-        ("http://[bad", "fetch_failed"),
+        ("http://[bad", "url_refused"),
         ("http://127.0.0.1:99999/", "url_refused"),
     ],
 )

@@ -7,7 +7,7 @@ import json
 import random
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -152,7 +152,13 @@ def read(storage: Storage, job_id: str) -> Webhook | None:
 
 
 def _event(data: dict[str, Any]) -> Event:
-    return Event(**{**data, "attempts": tuple(Attempt(**attempt) for attempt in data["attempts"])})
+    attempts = tuple(Attempt(**_known(Attempt, attempt)) for attempt in data["attempts"])
+    return Event(**{**_known(Event, data), "attempts": attempts})
+
+
+def _known(kind: type[Attempt | Event], data: dict[str, Any]) -> dict[str, Any]:
+    """Without what a newer Steno added, so that versions may run side by side."""
+    return {each.name: data[each.name] for each in fields(kind) if each.name in data}
 
 
 @dataclass(frozen=True)

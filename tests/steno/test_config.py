@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from steno.config import Settings, SettingsError, load_settings
+from steno.redis_address import without_password
 
 
 def test_the_specified_settings_have_their_names_and_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +50,16 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         ("STENO_WHISPERX_VAD", "auditok"),
         ("STENO_MODEL_IDLE_MINUTES", "0"),
         ("STENO_RETENTION_DAYS", "-1"),
+        ("STENO_RETENTION_DAYS", "1e12"),
+        ("STENO_AUDIO_RETENTION_DAYS", "inf"),
+        ("STENO_MODEL_IDLE_MINUTES", "999999999"),
+        ("STENO_TUS_EXPIRY", "inf"),
+        ("STENO_WORKER_TTL", "99999999999999999999"),
+        ("UPLOAD_DIR", ""),
+        ("REDIS_HOST", ""),
+        ("REDIS_HOST", "redis://x:6379"),
+        ("STENO_REDIS_URL", "redis://localhost:99999"),
+        ("STENO_REDIS_URL", "http://localhost:6379"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -83,3 +94,15 @@ def test_an_engine_may_have_an_interpreter_of_its_own(monkeypatch: pytest.Monkey
 def test_a_full_redis_address_goes_before_host_and_port() -> None:
     assert Settings(redis_host="a", redis_port=1).redis_address == "redis://a:1"
     assert Settings(redis_host="a", redis_url="unix:///s").redis_address == "unix:///s"
+    assert Settings(redis_host="::1", redis_port=1).redis_address == "redis://[::1]:1"
+
+
+def test_the_password_of_redis_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for address in ("redis://:secret@host:1/2", "rediss://me:secret@host", "redis://me:sec:ret@host"):
+        assert without_password(address) == address.replace("sec:ret", "***").replace("secret", "***")
+        assert "sec" not in repr(Settings(redis_url=address))
+    assert without_password("redis://host:1") == "redis://host:1"
+    monkeypatch.setenv("STENO_REDIS_URL", "http://:secret@host")
+    with pytest.raises(SettingsError) as wrong:
+        load_settings()
+    assert "secret" not in str(wrong.value)

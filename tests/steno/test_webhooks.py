@@ -5,7 +5,7 @@ import os
 import re
 import textwrap
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,18 @@ def noted(storage: LocalStorage, job_id: str, now: float = NOW) -> list[Event]:
 
 def ended(storage: LocalStorage, job_id: str, record: str) -> str:
     return iso_time(storage.written_at(job_id, record) or 0.0)
+
+
+def test_what_a_newer_steno_wrote_of_an_event_is_read_without_what_is_new(storage: LocalStorage) -> None:
+    job_id = submitted(storage)
+    storage.put(job_id, TRANSCRIPT, HEARD)
+    (event,) = noted(storage, job_id)
+    record = storage.get(job_id, WEBHOOK) or {}
+    told = {**record["events"][0], "colour": "red", "attempts": [{**asdict(SUCCESS), "colour": "red"}]}
+    storage.put(job_id, WEBHOOK, {**record, "events": [told]})
+    after = read(storage, job_id)
+    assert after is not None
+    assert after.events == (replace(event, attempts=(SUCCESS,)),)
 
 
 def verified(body: bytes, headers: dict[str, str], secret: str) -> None:

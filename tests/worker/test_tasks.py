@@ -241,3 +241,8 @@ def test_a_job_that_is_over_is_not_begun(
     how(place)
     fails_with(AssertionError("begun"), monkeypatch)
     assert tasks.transcribe("a") == ({} if how is not _finished_by_another else tasks._summary(HEARD))
+
+
+def test_the_pause_before_an_attempt_grows_up_to_ten_minutes_and_never_fails() -> None:
+    assert [tasks._pause(5.0, attempts) for attempts in (1, 2, 3, 4, 5)] == [5.0, 20.0, 80.0, 320.0, 600.0]
+    assert (tasks._pause(5.0, 10_000), tasks._pause(0.0, 10_000)) == (600.0, 0.0)

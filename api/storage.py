@@ -26,6 +26,7 @@ from api.kinds import (
 from api.multipart import Event, PartBegin, PartData, PartEnd, multipart_events
 from api.room import FORM_BYTES, Floor, Sink, too_large
 from steno.config import Settings
+from steno.jobs.record import RECORDING
 from steno.jobs.submit import Submission
 from steno.storage import Storage, Upload
 
@@ -266,7 +267,7 @@ class Intake:
         writer.take(memoryview(bytes(self._value)))
 
     async def _store_as(self, extension: str) -> Writer:
-        self._audio = f"audio.{extension}"
+        self._audio = f"{RECORDING}{extension}"
         creating = asyncio.create_task(asyncio.to_thread(self.storage.create, self._job_id, self._audio))
         try:
             self.upload = await asyncio.shield(creating)

@@ -25,16 +25,15 @@ from api.room import require_room
 from api.state import State
 from api.storage import LONGEST_NAME
 from api.tus import headers
-from api.tus.piece import Piece, require, uploading
+from api.tus.piece import PIECE, Piece, require, uploading
 from api.tus.record import Found, UploadRecord, find, opened
 from steno.config import Settings
-from steno.jobs.record import REQUEST, UPLOAD
+from steno.jobs.record import RECORDING, REQUEST, UPLOAD
 from steno.jobs.submit import Submission, submit
 from steno.storage import Storage, StorageFull, StorageUnusable, Upload
 
 _FINALS: Final = uuid.UUID("0d4c7a8e-5a51-4c0c-9d6b-6f4b5d0f1c27")
 """Namespace of the ids of uploads that are made of others: a request that is sent again makes the same one."""
-_PARTIAL_AUDIO: Final = "audio.piece"
 
 
 async def look_up(state: State, upload_id: str) -> Found:
@@ -204,7 +203,7 @@ def _assembled(storage: Storage, upload_id: str, record: UploadRecord, parts: Se
     upload = storage.create(upload_id, record.audio)
     try:
         for part in parts:
-            piece = storage.resume(part, _PARTIAL_AUDIO)
+            piece = storage.resume(part, PIECE)
             try:
                 upload.append(piece)
             finally:
@@ -258,7 +257,7 @@ def _asked(request: Request, settings: Settings) -> UploadRecord:
     _require_size(settings, length or 0)
     common: dict[str, Any] = {"length": length, "metadata": given.get("upload-metadata"), "concat": concat}
     if concat == "partial":
-        return UploadRecord(_PARTIAL_AUDIO, pairs.get("filename", ""), options=None, handling=None, **common)
+        return UploadRecord(PIECE, pairs.get("filename", ""), options=None, handling=None, **common)
     if length == 0:
         raise errors.EmptyFile
     filename = pairs.get("filename")
@@ -266,7 +265,9 @@ def _asked(request: Request, settings: Settings) -> UploadRecord:
         raise wrong_field("filename", "Field required in Upload-Metadata")
     extension = extension_by_name(filename, settings)
     options, handling = asked_for(settings, pairs)
-    return UploadRecord(f"audio.{extension}", filename[:LONGEST_NAME], options=options, handling=handling, **common)
+    return UploadRecord(
+        f"{RECORDING}{extension}", filename[:LONGEST_NAME], options=options, handling=handling, **common
+    )
 
 
 def _require_size(settings: Settings, size: int) -> None:

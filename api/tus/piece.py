@@ -19,8 +19,10 @@ from api.room import Floor, require_room
 from api.state import State
 from api.storage import Patience, Writer
 from api.tus.headers import Checksum, natural
+from steno.jobs.record import RECORDING
 from steno.storage import Upload
 
+PIECE: Final = f"{RECORDING}piece"
 _LOCK: Final = "steno:uploading:"
 _PATIENCE_SHARE: Final = 0.4
 """Of a lock's life: how long a request waits for another to let go. Longer than one that ends needs to notice."""
@@ -99,7 +101,7 @@ class Piece:
 
     async def _take_if_right(self, request: Request, checksum: Checksum) -> None:
         """By way of a folder of its own: no kill may leave bytes in the upload that nobody has checked."""
-        aside = await asyncio.to_thread(self.state.storage.create, str(uuid.uuid4()), "piece")
+        aside = await asyncio.to_thread(self.state.storage.create, str(uuid.uuid4()), PIECE)
         try:
             fence = Fence(aside, self.hold, hashlib.new(checksum.algorithm, usedforsecurity=False))
             await self._take(request, fence, None)

@@ -13,8 +13,8 @@ from steno.config import DAY, Settings
 from steno.jobs import steer
 from steno.jobs.listing import INDEX
 from steno.jobs.queue import UNFINISHED, JobQueue
-from steno.jobs.record import OUTCOMES, REQUEST, RETENTION, UPLOAD, JobRequest, Status, iso_time, outcome
-from steno.jobs.settle import RECORDING, drop_audio, recordings
+from steno.jobs.record import OUTCOMES, RECORDING, REQUEST, RETENTION, UPLOAD, JobRequest, Status, iso_time, outcome
+from steno.jobs.settle import drop_audio, recordings
 from steno.storage import Storage
 from steno.webhooks.deliveries import WEBHOOK
 from steno.webhooks.due import announce

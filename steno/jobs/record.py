@@ -10,6 +10,8 @@ from typing import Any, Final
 from steno.jobs.options import Options
 from steno.storage import Storage
 
+RECORDING: Final = "audio."
+"""What the name of a recording begins with, or of a piece of one; its extension follows."""
 UPLOAD: Final = "upload.json"
 """Only where the recording comes in pieces: what is asked of it once it is whole. Stays beside the request afterwards."""
 REQUEST: Final = "request.json"

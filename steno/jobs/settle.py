@@ -1,18 +1,13 @@
 """What follows once a job is over. Each step may be repeated; where a worker dies in between, the janitor does the rest."""
 
-from typing import Final
-
 from redis import Redis
 
 from steno.config import Settings
 from steno.jobs import news, reuse
 from steno.jobs.queue import JobQueue
-from steno.jobs.record import REQUEST, JobRequest, Status, outcome
+from steno.jobs.record import RECORDING, REQUEST, JobRequest, Status, outcome
 from steno.storage import Storage
 from steno.webhooks.due import announce
-
-RECORDING: Final = "audio."
-"""What the name of a recording begins with."""
 
 
 def settle(settings: Settings, storage: Storage, queue: JobQueue, job_id: str) -> None:

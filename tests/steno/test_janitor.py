@@ -15,11 +15,15 @@ from steno.jobs.queue import job_key
 from steno.jobs.record import (
     ERROR,
     OUTCOMES,
+    RECORDING,
+    REQUEST,
+    RETENTION,
     TRANSCRIPT,
     UPLOAD,
     error_record,
 )
 from steno.jobs.steer import cancel, retry
+from steno.webhooks.deliveries import WEBHOOK
 from tests.place import Place, scan
 
 
@@ -45,6 +49,20 @@ def test_the_rest_of_a_dead_upload_is_removed_by_age_and_a_live_one_is_not(place
     for _ in range(2):
         scan(place)
     assert list(place.storage.job_ids()) == ["young"]
+
+
+@pytest.mark.strict_ids
+def test_whatever_steno_wrote_is_part_of_a_rest_that_goes(place: Place) -> None:
+    names = [f"{RECORDING}wav", f"{RECORDING}piece", UPLOAD, RETENTION, WEBHOOK, *OUTCOMES]
+    names += [f"{name}.part" for name in names] + [f"{REQUEST}.{uuid.uuid4().hex}.part"]
+    for name in names:
+        job_id = str(uuid.uuid4())
+        (place.settings.upload_dir / job_id).mkdir(parents=True)
+        (place.settings.upload_dir / job_id / name).write_text("{}")
+        place.age(job_id, 365 * 86_400)
+    for _ in range(2):
+        scan(place)
+    assert list(place.settings.upload_dir.iterdir()) == []
 
 
 @pytest.mark.strict_ids

@@ -297,7 +297,10 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        problems = [f"{_variable(e['loc'])}: {e['msg']}{_given(e['loc'], e['input'])}" for e in error.errors()]
+        problems = [
+            f"{_variable(e['loc'])}: {e['msg'].removeprefix('Value error, ')}{_given(e['loc'], e['input'])}"
+            for e in error.errors()
+        ]
         raise SettingsError("Wrong settings. " + "; ".join(problems)) from None
 
 
@@ -312,7 +315,7 @@ def _given(place: tuple[int | str, ...], value: object) -> str:
     secret = any(
         str(field.validation_alias) == _variable(place) for field in Settings.model_fields.values() if not field.repr
     )
-    return "" if secret else f" (got {value!r})"
+    return "" if secret else f" (got {redis_address.without_password(repr(value))})"
 
 
 def usable_cores() -> int:

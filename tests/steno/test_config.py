@@ -103,6 +103,8 @@ def test_the_password_of_redis_is_never_shown(monkeypatch: pytest.MonkeyPatch) -
         assert "sec" not in repr(Settings(redis_url=address))
     assert without_password("redis://host:1") == "redis://host:1"
     monkeypatch.setenv("STENO_REDIS_URL", "http://:secret@host")
+    monkeypatch.setenv("REDIS_HOST", "redis://:secret@host")
     with pytest.raises(SettingsError) as wrong:
         load_settings()
     assert "secret" not in str(wrong.value)
+    assert str(wrong.value).startswith("Wrong settings. REDIS_HOST: give the host's name or address alone")

@@ -23,9 +23,12 @@ class SettingsError(Exception):
 
 
 class Settings(DoorSettings):
-    """Read from the environment; built by hand in tests. Frozen: a running process never changes its mind."""
+    """Read from the environment, where an empty variable is as one that is not set; built by hand in tests.
 
-    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore")
+    Frozen: a running process never changes its mind.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore", env_ignore_empty=True)
 
     redis_host: str = Field(
         "redis", validation_alias="REDIS_HOST", description="Host of the server of Redis 6.2 or later, or Valkey."
@@ -180,7 +183,7 @@ class Settings(DoorSettings):
         5.0,
         validation_alias="STENO_RETRY_DELAY",
         ge=0,
-        description="Seconds before a job's second attempt; four times as long before each one more, ten minutes at most.",
+        description="Whole seconds before a job's second attempt; four times as long before each one more, ten minutes at most.",
     )
     time_limit_base: float = Field(
         120.0,
@@ -213,14 +216,6 @@ class Settings(DoorSettings):
         ge=0,
         description="Seconds a worker told to stop may still work on its job before it gives the job back to the queue.",
     )
-
-    @field_validator("upload_dir", mode="before")
-    @classmethod
-    def _folder_has_a_name(cls, value: Any) -> Any:
-        """An empty one would be whichever folder the process was started in."""
-        if value == "":
-            raise ValueError("give the path of a folder, or leave the variable out")
-        return value
 
     _split_lists = field_validator(
         "allowed_formats", "engines", "models", "local_models", "align_models", "engine_pythons",

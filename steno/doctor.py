@@ -45,7 +45,7 @@ def _machine() -> Finding:
 
 
 def _redis(settings: Settings) -> Finding:
-    if "REDIS_HOST" in os.environ or settings.redis_url:
+    if os.environ.get("REDIS_HOST") or settings.redis_url:
         try:
             client = connect(settings)
             version = client.info("server")["redis_version"]
@@ -79,7 +79,7 @@ def _storage(settings: Settings) -> Finding:
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    serve = "" if "UPLOAD_DIR" in os.environ else " (`steno serve` uses its --data-dir)"
+    serve = "" if os.environ.get("UPLOAD_DIR") else " (`steno serve` uses its --data-dir)"
     detail = f"UPLOAD_DIR {settings.upload_dir} with {free / 1e9:.1f} GB free{serve}"
     if not os.access(folder, os.W_OK):
         return Finding("storage", "fail", f"{folder} is not writable", "set UPLOAD_DIR to a folder of yours")

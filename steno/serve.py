@@ -188,11 +188,11 @@ class Stack:
     def _environment(self) -> dict[str, str]:
         """What the children are told; a Redis given by the operator is used, otherwise one is started."""
         environment = dict(os.environ)
-        if "REDIS_HOST" not in environment and not self.settings.redis_url:
+        if not environment.get("REDIS_HOST") and not self.settings.redis_url:
             self.redis = RedisServer(self.data_dir / "redis")
             self.redis.start()
             environment["STENO_REDIS_URL"] = self.redis.url
-        environment.setdefault("UPLOAD_DIR", str(self.data_dir.absolute() / "jobs"))
+        environment["UPLOAD_DIR"] = environment.get("UPLOAD_DIR") or str(self.data_dir.absolute() / "jobs")
         environment["STENO_ENGINES"] = ",".join(self.engines)
         if not self.settings.webhook_secrets:
             environment["STENO_WEBHOOK_SECRETS"] = self._kept_secret()

@@ -37,7 +37,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         ("STENO_REDIS_URL", "localhost:6379"),
         ("MAX_FILE_SIZE", "0"),
         ("ALLOWED_FORMATS", "wav,../x"),
-        ("ALLOWED_FORMATS", ""),
+        ("ALLOWED_FORMATS", ","),
         ("STENO_ENGINES", "whisperz"),
         ("STENO_LOCAL_MODELS", "/models/a"),
         ("STENO_LOCAL_MODELS", "whisperz:a=/models/a"),
@@ -55,8 +55,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         ("STENO_MODEL_IDLE_MINUTES", "999999999"),
         ("STENO_TUS_EXPIRY", "inf"),
         ("STENO_WORKER_TTL", "99999999999999999999"),
-        ("UPLOAD_DIR", ""),
-        ("REDIS_HOST", ""),
+        ("REDIS_HOST", " "),
         ("REDIS_HOST", "redis://x:6379"),
         ("STENO_REDIS_URL", "redis://localhost:99999"),
         ("STENO_REDIS_URL", "http://localhost:6379"),
@@ -66,6 +65,16 @@ def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=name):
         load_settings()
+
+
+def test_an_empty_variable_is_as_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = [str(field.validation_alias) for field in Settings.model_fields.values()]
+    for name in variables:
+        monkeypatch.delenv(name, raising=False)
+    unset = load_settings()
+    for name in variables:
+        monkeypatch.setenv(name, "")
+    assert load_settings() == unset
 
 
 def test_an_operator_says_which_models_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,12 +17,16 @@ DUE: Final = "steno:webhooks"
 HELD: Final = "steno:webhooks:held"
 LEASE_SECONDS: Final = 60.0
 """Longer than an attempt with all its reading and writing can take."""
+_LONGEST: Final = LEASE_SECONDS + 60.0
+"""Beyond which no lease can last, though clocks differ by a minute: one that does was taken before a clock was set back."""
 
 _CLAIM: Final = """
 local due, held, now, lease, later = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3]
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', held, '-inf', now, 'LIMIT', 0, 100)) do
-  redis.call('ZREM', held, id)
-  redis.call('ZADD', due, 'LT', now, id)
+for _, over in ipairs({{'-inf', now}, {'(' .. ARGV[5], '+inf'}}) do
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', held, over[1], over[2], 'LIMIT', 0, 100)) do
+    redis.call('ZREM', held, id)
+    redis.call('ZADD', due, 'LT', now, id)
+  end
 end
 local claimed = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, tonumber(ARGV[4]))) do
@@ -38,7 +42,7 @@ return claimed
 """
 _HOLD: Final = """
 local holder = redis.call('ZSCORE', KEYS[2], ARGV[1])
-if holder and tonumber(holder) > tonumber(ARGV[2]) then return 0 end
+if holder and tonumber(holder) > tonumber(ARGV[2]) and tonumber(holder) <= tonumber(ARGV[4]) then return 0 end
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
 return 1
@@ -87,14 +91,16 @@ class Due:
     async def claim(self, now: float, room: int) -> list[str]:
         """The ids of up to `room` jobs that are due, which nobody else is given before `now` + LEASE_SECONDS.
 
-        Those whose lease has run out are due, too. A job that is due and held is looked at again in a second.
+        Those whose lease has run out, or lasts longer than one can, are due, too. A job that is due and held is looked at
+        again in a second.
         """
-        claimed = await self._run(_CLAIM, repr(now), repr(now + LEASE_SECONDS), repr(now + 1), str(room))
+        lease, longest = repr(now + LEASE_SECONDS), repr(now + _LONGEST)
+        claimed = await self._run(_CLAIM, repr(now), lease, repr(now + 1), str(room), longest)
         return [job_id.decode() for job_id in claimed]
 
     async def hold(self, job_id: str, now: float) -> bool:
         """Take one job's lease, due or not; False if somebody has it."""
-        return bool(await self._run(_HOLD, job_id, repr(now), repr(now + LEASE_SECONDS)))
+        return bool(await self._run(_HOLD, job_id, repr(now), repr(now + LEASE_SECONDS), repr(now + _LONGEST)))
 
     async def overtaken(self, job_id: str, since: float) -> bool:
         """Whether somebody else has the job that was claimed at `since`. A lease that is merely gone is nobody else's."""

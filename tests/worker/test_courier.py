@@ -250,6 +250,16 @@ def test_a_courier_killed_or_stopped_in_mid_delivery_loses_its_lease(office: Off
     assert office.attempts() == 1
 
 
+@pytest.mark.parametrize(("ahead", "is_free"), [(3000.0, True), (LEASE_SECONDS + 50, False)])
+def test_a_lease_taken_before_a_clock_was_set_back_holds_nobody_up(office: Office, ahead: float, is_free: bool) -> None:
+    """That of a courier whose clock is ahead by less than a minute is a lease like any other."""
+    with receiving(says(200)) as receiver:
+        office.over(receiver.url())
+        office.redis.zadd(HELD, {JOB: office.clock() + ahead})  # by one that could not give it back
+        office.courier()
+        assert eventually(lambda: bool(receiver.heard), 10 if is_free else 2) == is_free
+
+
 def test_a_full_disk_sends_nothing_again_and_again(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     put = office.storage.put
     receiver: Receiver

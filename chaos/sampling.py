@@ -59,7 +59,8 @@ class Sampler(threading.Thread):
         self._service = service
         self._interval = interval
         self._over = threading.Event()
-        self._samples: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        self._begun = time.monotonic()
+        self._samples: dict[tuple[str, str], dict[int, list[tuple[float, float]]]] = {}
         self._pids: dict[str, set[int]] = {}
 
     def run(self) -> None:
@@ -69,7 +70,7 @@ class Sampler(threading.Thread):
                     self._look_at(process, pid)
             with contextlib.suppress(RedisError):
                 used = self._service.redis.info("memory")["used_memory"]
-                self._keep("redis", "used_memory_mb", used / _MB)
+                self._keep("redis", 0, "used_memory_mb", used / _MB)
             self._over.wait(self._interval)
 
     def stop(self) -> None:
@@ -77,10 +78,15 @@ class Sampler(threading.Thread):
         self.join()
 
     def trends(self, since: float) -> list[Trend]:
-        """Lines through the samples taken from this moment (time.monotonic) on."""
-        lines = []
-        for (process, measure), samples in sorted(self._samples.items()):
-            kept = [sample for sample in samples if sample[0] >= since]
+        """Lines through the samples taken from this moment (time.monotonic) on.
+
+        Of a process that was replaced, through those of the one that lived longest, and from as long after its own beginning: a
+        line through several would tell when they began.
+        """
+        lines, warm = [], since - self._begun
+        for (process, measure), by_pid in sorted(self._samples.items()):
+            samples = max(by_pid.values(), key=len)
+            kept = [sample for sample in samples if sample[0] >= samples[0][0] + warm]
             if len(kept) >= 3:
                 times, values = zip(*kept, strict=True)
                 lines.append(trend(process, measure, times, values))
@@ -100,10 +106,11 @@ class Sampler(threading.Thread):
     def _look_at(self, process: str, pid: int) -> None:
         seen = psutil.Process(pid)
         with seen.oneshot():
-            self._keep(process, "rss_mb", seen.memory_info().rss / _MB)
-            self._keep(process, "open_files", seen.num_fds())
-            self._keep(process, "threads", seen.num_threads())
+            self._keep(process, pid, "rss_mb", seen.memory_info().rss / _MB)
+            self._keep(process, pid, "open_files", seen.num_fds())
+            self._keep(process, pid, "threads", seen.num_threads())
         self._pids.setdefault(process, set()).add(pid)
 
-    def _keep(self, process: str, measure: str, value: float) -> None:
-        self._samples.setdefault((process, measure), []).append((time.monotonic(), value))
+    def _keep(self, process: str, pid: int, measure: str, value: float) -> None:
+        by_pid = self._samples.setdefault((process, measure), {})
+        by_pid.setdefault(pid, []).append((time.monotonic(), value))

@@ -36,7 +36,7 @@ class Worker(threading.Thread):
         self.trouble: list[str] = []
         self._actions: dict[Callable[[], str], int] = {
             self._upload: 6, self._poll: 20, self._wait: 2, self._follow: 3, self._fetch: 4, self._bad_upload: 3,
-            self._bad_form: 2, self._unknown: 2, self._look_around: 3, self._cancel: 2, self._retry: 1, self._delete: 2,
+            self._bad_form: 2, self._unknown: 2, self._look_around: 3, self._cancel: 2, self._retry: 1, self._delete_job: 2,
         }  # fmt: skip
 
     def run(self) -> None:
@@ -125,7 +125,7 @@ class Worker(threading.Thread):
     def _retry(self) -> str:
         return self._change("retry", "POST", "/jobs/{}/retry")
 
-    def _delete(self) -> str:
+    def _delete_job(self) -> str:
         return self._change("delete", "DELETE", "/jobs/{}")
 
     def _change(self, name: str, method: str, path: str) -> str:

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 from threading import Thread
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -20,7 +21,7 @@ from chaos.deck import FAULTS
 from chaos.proxy import HOST, Proxy
 from chaos.receiver import SECRET, Receiver
 from chaos.report import Report
-from chaos.sampling import trend
+from chaos.sampling import Sampler, trend
 from chaos.service import MARK
 from chaos.verify import Findings
 
@@ -117,6 +118,16 @@ def test_the_receiver_keeps_ids_and_refuses_what_is_not_signed() -> None:
             assert httpx.post(receiver.url, content=body, headers=sent).status_code == (204 if name == "msg_1" else 400)
         assert receiver.told == {"a": {"msg_1": {body}}}
         assert (receiver.deliveries, receiver.refused) == (1, 1)
+
+
+def test_of_a_process_that_was_replaced_the_one_that_lived_longest_is_judged_once_it_is_warm() -> None:
+    sampler = Sampler(cast(Any, None), 1.0)
+    sampler._begun = 0.0
+    first = [(float(at), 100.0) for at in range(100)]
+    second = [(float(at), 300.0 if at >= 150 else 200.0) for at in range(100, 400)]
+    sampler._samples = {("engine", "rss_mb"): {1: first, 2: second}}
+    (line,) = sampler.trends(since=50.0)
+    assert (line.mean, line.growth) == (300.0, 0.0)
 
 
 def test_a_leak_is_told_from_noise() -> None:

@@ -61,7 +61,6 @@ class Sampler(threading.Thread):
         self._over = threading.Event()
         self._begun = time.monotonic()
         self._samples: dict[tuple[str, str], dict[int, list[tuple[float, float]]]] = {}
-        self._pids: dict[str, set[int]] = {}
 
     def run(self) -> None:
         while not self._over.is_set():
@@ -94,7 +93,8 @@ class Sampler(threading.Thread):
 
     def restarted(self) -> list[str]:
         """Processes that were not the same from the first sample to the last."""
-        return [f"{process} ({len(pids)} processes)" for process, pids in self._pids.items() if len(pids) > 1]
+        seen = {process: by_pid for (process, measure), by_pid in self._samples.items() if measure == "rss_mb"}
+        return [f"{process} ({len(by_pid)} processes)" for process, by_pid in seen.items() if len(by_pid) > 1]
 
     def _processes(self) -> dict[str, int]:
         found = {}
@@ -109,7 +109,6 @@ class Sampler(threading.Thread):
             self._keep(process, pid, "rss_mb", seen.memory_info().rss / _MB)
             self._keep(process, pid, "open_files", seen.num_fds())
             self._keep(process, pid, "threads", seen.num_threads())
-        self._pids.setdefault(process, set()).add(pid)
 
     def _keep(self, process: str, pid: int, measure: str, value: float) -> None:
         by_pid = self._samples.setdefault((process, measure), {})

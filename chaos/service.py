@@ -23,7 +23,7 @@ from chaos.proxy import HOST, Proxy
 from scripts.small_models import settings as models
 from scripts.small_models import unpack
 from steno.config import Settings
-from steno.jobs.state import queue_name
+from steno.jobs.state import started_key
 from steno.redis_server import RedisServer, RedisServerError, free_port
 from steno.serve import Stack
 
@@ -165,7 +165,7 @@ def engines_of(worker: int) -> list[int]:
 def held_by(redis: "Redis", worker: int) -> str | None:
     """The job that a worker process has in hand, by RQ's account; None if it has none or Redis does not say."""
     with contextlib.suppress(RedisError):
-        for entry in cast("list[bytes]", redis.zrange(f"rq:wip:{queue_name(ENGINE)}", 0, -1)):
+        for entry in cast("list[bytes]", redis.zrange(started_key(ENGINE, "normal"), 0, -1)):
             job_id = entry.decode().partition(":")[0]
             name = cast("bytes | None", redis.hget(f"rq:job:{job_id}", "worker_name")) or b""
             if redis.hget(f"rq:worker:{name.decode()}", "pid") == str(worker).encode():

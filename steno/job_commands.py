@@ -7,7 +7,7 @@ import typer
 
 from steno.client import Client
 from steno.client_errors import ClientError
-from steno.terminal import complain, fail, harmless, out
+from steno.terminal import complain, fail, harmless, out, say
 from steno.transcribe import DEFAULT_SERVER
 
 app = typer.Typer(no_args_is_help=True, help="List, show, cancel, retry and delete jobs.")
@@ -87,13 +87,13 @@ def deliveries(
 ) -> None:
     """What a job's webhook told, attempt by attempt."""
     log = _asked(lambda client: client.deliveries(job, again), server)
-    out.print(harmless(log["url"]), highlight=False, soft_wrap=True, markup=False)
+    say(log["url"])
     for event in log["events"]:
         due = f", next attempt {event['next_at']}" if event["next_at"] else ""
         out.print(f"  {event['type']}  {event['state']}{due}  {event['id']}", highlight=False, soft_wrap=True)
         for attempt in event["attempts"]:
             came = attempt["error"] or f"answered {attempt['status']}"
-            out.print(harmless(f"    {attempt['at']}  {came}"), highlight=False, soft_wrap=True, markup=False)
+            say(f"    {attempt['at']}  {came}")
 
 
 def _asked(ask: Any, server: str) -> Any:
@@ -117,7 +117,7 @@ def _each(jobs: list[str], done: str, server: str, move: Any) -> NoReturn:
     for job_id in jobs:
         try:
             move(client, job_id)
-            out.print(f"{job_id} {done}", highlight=False, soft_wrap=True, markup=False)
+            say(f"{job_id} {done}")
         except ClientError as error:
             refused += 1
             complain(f"{job_id}: {error}")
@@ -137,5 +137,4 @@ def _print(job: dict[str, Any]) -> None:
     )
     about = ", ".join(filter(None, (job["filename"], *job["labels"]))).replace("\n", " ")
     reason = job["error"] or job["message"]
-    told = f"    {about}" + (f": {reason}" if reason else "")
-    out.print(harmless(told), highlight=False, soft_wrap=True, markup=False)
+    say(f"    {about}" + (f": {reason}" if reason else ""))

@@ -23,6 +23,11 @@ def complain(message: object) -> None:
     err.print(harmless(str(message)), style="red", highlight=False, soft_wrap=True, markup=False)
 
 
+def say(line: object) -> None:
+    """A line of a result, as it is but for what would steer the terminal: others may have written some of it."""
+    out.print(harmless(str(line)), highlight=False, soft_wrap=True, markup=False)
+
+
 def harmless(text: str) -> str:
     """A text that somebody else wrote, without the control characters by which it could steer the terminal; lines stay."""
     return "".join("\ufffd" if steers(character) and character != "\n" else character for character in text)
